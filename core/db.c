@@ -1,0 +1,486 @@
+#include "db.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <rocksdb/c.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MIB ((uint64_t)1 << 20)
+#define LOG_BUFFER_BYTES (32 * MIB) /* of a memtable; its WAL is as long */
+#define LOG_BUFFERS 2
+#define LOG_BLOCK_BYTES (16 << 10) /* a chunk of the log is a block of its own */
+#define LOG_FILE_BYTES (64 * MIB)
+#define DERIVED_FILE_BYTES (8 * MIB)
+#define DERIVED_LEVEL_BYTES (32 * MIB)
+#define DERIVED_COMPACTION_BYTES (64 * MIB)
+#define CACHE_BYTES (32 * MIB)
+#define OPEN_FILES 512
+
+enum { INFO_LOG_WARN = 2, RECOVER_TOLERATE_TAIL = 0, INDEX_TWO_LEVEL = 2 };
+
+#define ALL_FAMILIES (DB_FAMILIES + 1) /* RocksDB wants one named `default`, which stays empty */
+
+static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "default"};
+
+struct db {
+    rocksdb_t *rocks;
+    rocksdb_column_family_handle_t *families[ALL_FAMILIES];
+    rocksdb_options_t *options[ALL_FAMILIES]; /* the last one has those of the whole database too */
+    rocksdb_cache_t *cache;
+    rocksdb_writeoptions_t *write, *write_sync;
+    rocksdb_readoptions_t *read[DB_FAMILIES];
+    rocksdb_envoptions_t *env;
+    rocksdb_ingestexternalfileoptions_t *ingest;
+    char *path, *tables; /* tables: where tables are made before they are ingested */
+    atomic_uint_fast64_t next_table;
+};
+
+struct db_iter {
+    rocksdb_iterator_t *rocks;
+    rocksdb_readoptions_t *options;
+};
+
+struct db_table {
+    struct db *db;
+    rocksdb_sstfilewriter_t *writer;
+    uint64_t entries;
+    char path[];
+};
+
+/* Takes over RocksDB's message. Its first word tells what kind of failure it was. */
+static int db_failed(struct err *err, const char *what, char *text) {
+    int code = strncmp(text, "Corruption", 10) == 0 ? EUCLEAN : EIO;
+    if (strstr(text, "lock hold") || strstr(text, "While lock file"))
+        code = EBUSY;
+    err_set(err, code, "store: %s: %s", what, text);
+    rocksdb_free(text);
+    return -code;
+}
+
+/* The files of the write-ahead log, for a message: RocksDB names none when a checksum in it does not hold. */
+static void wal_names(const char *path, char *out, size_t room) {
+    size_t n = 0;
+    DIR *dir = opendir(path);
+    out[0] = '\0';
+    for (struct dirent *e; dir && n < room && (e = readdir(dir));) {
+        size_t length = strlen(e->d_name);
+        if (length > 4 && strcmp(e->d_name + length - 4, ".log") == 0)
+            n += (size_t)snprintf(out + n, room - n, "%s%s", n ? ", " : "", e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static int open_failed(struct db *db, struct err *err, char *text) {
+    char names[128];
+    if (strncmp(text, "Corruption", 10) != 0 || strchr(text, '/'))
+        return db_failed(err, "opening", text);
+    wal_names(db->path, names, sizeof names);
+    err_set(err, EUCLEAN, "store: opening %s: its write-ahead log (%s) is damaged: %s", db->path, names, text);
+    rocksdb_free(text);
+    return -EUCLEAN;
+}
+
+/* --- opening */
+
+static void block_options_set(struct db *db, rocksdb_options_t *o, size_t block_bytes, bool bloom) {
+    rocksdb_block_based_table_options_t *b = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(b, db->cache);
+    rocksdb_block_based_options_set_block_size(b, block_bytes);
+    rocksdb_block_based_options_set_format_version(b, 5);
+    /* Indexes and filters live in the cache, in parts, so that memory does not grow with the store. */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(b, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(b, 1);
+    rocksdb_block_based_options_set_index_type(b, INDEX_TWO_LEVEL);
+    rocksdb_block_based_options_set_partition_filters(b, bloom);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(b, 1);
+    if (bloom)
+        rocksdb_block_based_options_set_filter_policy(b, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_options_set_block_based_table_factory(o, b);
+    rocksdb_block_based_options_destroy(b);
+}
+
+static rocksdb_options_t *log_options(struct db *db) {
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_write_buffer_size(o, LOG_BUFFER_BYTES);
+    rocksdb_options_set_max_write_buffer_number(o, LOG_BUFFERS);
+    rocksdb_options_set_target_file_size_base(o, LOG_FILE_BYTES);
+    rocksdb_options_set_compression(o, rocksdb_no_compression);
+    block_options_set(db, o, LOG_BLOCK_BYTES, false);
+    return o;
+}
+
+static rocksdb_options_t *derived_options(struct db *db) {
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_write_buffer_size(o, MIB);
+    rocksdb_options_set_target_file_size_base(o, DERIVED_FILE_BYTES);
+    rocksdb_options_set_max_bytes_for_level_base(o, DERIVED_LEVEL_BYTES);
+    rocksdb_options_set_max_compaction_bytes(o, DERIVED_COMPACTION_BYTES);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    block_options_set(db, o, 4 << 10, true);
+    return o;
+}
+
+static rocksdb_options_t *whole_options(void) {
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_paranoid_checks(o, 1);
+    rocksdb_options_set_wal_recovery_mode(o, RECOVER_TOLERATE_TAIL);
+    rocksdb_options_set_max_total_wal_size(o, LOG_BUFFERS * LOG_BUFFER_BYTES);
+    rocksdb_options_set_max_open_files(o, OPEN_FILES);
+    rocksdb_options_set_max_background_jobs(o, 2);
+    rocksdb_options_set_bytes_per_sync(o, MIB);
+    rocksdb_options_set_info_log_level(o, INFO_LOG_WARN);
+    rocksdb_options_set_keep_log_file_num(o, 2);
+    rocksdb_options_set_max_log_file_size(o, MIB);
+    rocksdb_options_set_max_manifest_file_size(o, 4 * MIB);
+    rocksdb_options_set_manifest_preallocation_size(o, 64 << 10);
+    rocksdb_options_set_stats_dump_period_sec(o, 0);
+    rocksdb_options_set_stats_persist_period_sec(o, 0);
+    rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
+    rocksdb_options_set_write_buffer_size(o, MIB);
+    return o;
+}
+
+static void db_options_make(struct db *db) {
+    db->cache = rocksdb_cache_create_lru(CACHE_BYTES);
+    db->options[DB_LOG] = log_options(db);
+    db->options[DB_DERIVED] = derived_options(db);
+    db->options[DB_FAMILIES] = whole_options();
+    db->write = rocksdb_writeoptions_create();
+    db->write_sync = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(db->write_sync, 1);
+    for (int i = 0; i < DB_FAMILIES; i++)
+        db->read[i] = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(db->read[DB_LOG], 0); /* log.h keeps what was read of the log */
+    db->env = rocksdb_envoptions_create();
+    db->ingest = rocksdb_ingestexternalfileoptions_create();
+    rocksdb_ingestexternalfileoptions_set_move_files(db->ingest, 1);
+}
+
+/* Which families an existing database has. A missing log is damage; derived is missing for a moment when it is
+ * reset, so a crash may leave it so. */
+static int families_find(struct db *db, bool *has_derived, struct err *err) {
+    size_t n = 0;
+    char *text = NULL;
+    char **names = rocksdb_list_column_families(db->options[DB_FAMILIES], db->path, &n, &text);
+    if (text)
+        return db_failed(err, "opening", text);
+    bool has[ALL_FAMILIES] = {false};
+    const char *unknown = NULL;
+    for (size_t i = 0; i < n; i++) {
+        int family = 0;
+        while (family < ALL_FAMILIES && strcmp(names[i], family_names[family]) != 0)
+            family++;
+        if (family < ALL_FAMILIES)
+            has[family] = true;
+        else
+            unknown = names[i];
+    }
+    int r = 0;
+    if (unknown)
+        r = err_set(err, EUCLEAN, "store: %s has a family `%s` that this release does not know", db->path, unknown);
+    else if (!has[DB_LOG])
+        r = err_set(err, EUCLEAN, "store: %s has no log", db->path);
+    rocksdb_list_column_families_destroy(names, n);
+    *has_derived = has[DB_DERIVED];
+    return r;
+}
+
+static int db_open_read_only(struct db *db, bool has_derived, struct err *err) {
+    char *text = NULL;
+    const char *names[ALL_FAMILIES] = {family_names[DB_LOG], family_names[DB_FAMILIES], family_names[DB_DERIVED]};
+    const rocksdb_options_t *options[ALL_FAMILIES] = {db->options[DB_LOG], db->options[DB_FAMILIES],
+                                                      db->options[DB_DERIVED]};
+    rocksdb_column_family_handle_t *families[ALL_FAMILIES] = {NULL};
+    int n = has_derived ? ALL_FAMILIES : ALL_FAMILIES - 1;
+    db->rocks = rocksdb_open_for_read_only_column_families(db->options[DB_FAMILIES], db->path, n, names, options,
+                                                           families, 0, &text);
+    if (text)
+        return open_failed(db, err, text);
+    db->families[DB_LOG] = families[0];
+    db->families[DB_FAMILIES] = families[1];
+    db->families[DB_DERIVED] = families[2];
+    return 0;
+}
+
+static int db_open_writable(struct db *db, bool create, struct err *err) {
+    char *text = NULL;
+    rocksdb_options_t *whole = db->options[DB_FAMILIES];
+    rocksdb_options_set_create_if_missing(whole, create);
+    rocksdb_options_set_error_if_exists(whole, create);
+    rocksdb_options_set_create_missing_column_families(whole, 1);
+    db->rocks = rocksdb_open_column_families(whole, db->path, ALL_FAMILIES, family_names,
+                                             (const rocksdb_options_t *const *)db->options, db->families, &text);
+    return text ? open_failed(db, err, text) : 0;
+}
+
+/* Makes the directory of tables, or removes what a crash has left in it. */
+static int tables_clear(struct db *db, struct err *err) {
+    if (mkdir(db->tables, 0700) == 0)
+        return 0;
+    DIR *dir = errno == EEXIST ? opendir(db->tables) : NULL;
+    if (!dir)
+        return err_set(err, EIO, "store: %s: %s", db->tables, strerror(errno));
+    int r = 0;
+    for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+        if (e->d_name[0] != '.' && unlinkat(dirfd(dir), e->d_name, 0) != 0)
+            r = err_set(err, EIO, "store: %s/%s: %s", db->tables, e->d_name, strerror(errno));
+    }
+    closedir(dir);
+    return r;
+}
+
+static int db_open_families(struct db *db, const struct db_options *options, struct err *err) {
+    bool has_derived = true;
+    if (!options->create) {
+        char current[4096];
+        snprintf(current, sizeof current, "%s/CURRENT", db->path);
+        if (access(current, F_OK) != 0)
+            return err_set(err, errno, "store: %s: %s", current, strerror(errno));
+        int r = families_find(db, &has_derived, err);
+        if (r < 0)
+            return r;
+    }
+    if (options->read_only)
+        return db_open_read_only(db, has_derived, err);
+    int r = db_open_writable(db, options->create, err);
+    return r < 0 ? r : tables_clear(db, err);
+}
+
+int db_open(struct db **out, const char *path, const struct db_options *options, struct err *err) {
+    struct db *db = calloc(1, sizeof *db);
+    if (!db)
+        return -ENOMEM;
+    db->path = strdup(path);
+    if (!db->path || asprintf(&db->tables, "%s/tables", path) < 0) {
+        free(db->path);
+        free(db);
+        return -ENOMEM;
+    }
+    db_options_make(db);
+    int r = db_open_families(db, options, err);
+    if (r < 0) {
+        db_close(db);
+        return r;
+    }
+    *out = db;
+    return 0;
+}
+
+void db_close(struct db *db) {
+    if (!db)
+        return;
+    /* Families before the database: Debian's build asserts it. */
+    for (int i = 0; i < ALL_FAMILIES; i++)
+        if (db->families[i])
+            rocksdb_column_family_handle_destroy(db->families[i]);
+    if (db->rocks)
+        rocksdb_close(db->rocks);
+    for (int i = 0; i < ALL_FAMILIES; i++)
+        rocksdb_options_destroy(db->options[i]);
+    rocksdb_ingestexternalfileoptions_destroy(db->ingest);
+    rocksdb_envoptions_destroy(db->env);
+    for (int i = 0; i < DB_FAMILIES; i++)
+        rocksdb_readoptions_destroy(db->read[i]);
+    rocksdb_writeoptions_destroy(db->write_sync);
+    rocksdb_writeoptions_destroy(db->write);
+    rocksdb_cache_destroy(db->cache);
+    free(db->tables);
+    free(db->path);
+    free(db);
+}
+
+/* --- reading */
+
+/* Read-only, a missing family cannot be made: the one that is always empty stands in for it. */
+static rocksdb_column_family_handle_t *family_of(const struct db *db, enum db_family family) {
+    return db->families[family] ? db->families[family] : db->families[DB_FAMILIES];
+}
+
+int db_get(struct db *db, enum db_family family, struct str key, struct db_value *out, struct err *err) {
+    char *text = NULL;
+    rocksdb_pinnableslice_t *pin =
+        rocksdb_get_pinned_cf(db->rocks, db->read[family], family_of(db, family), key.p, key.n, &text);
+    if (text)
+        return db_failed(err, "reading", text);
+    if (!pin)
+        return DB_NOT_FOUND;
+    out->pin = pin;
+    out->bytes.p = rocksdb_pinnableslice_value(pin, &out->bytes.n);
+    return 0;
+}
+
+void db_value_release(struct db_value *v) {
+    if (v->pin)
+        rocksdb_pinnableslice_destroy(v->pin);
+    *v = (struct db_value){0};
+}
+
+struct db_iter *db_iter_new(struct db *db, enum db_family family, const struct db_iter_options *options) {
+    struct db_iter *it = calloc(1, sizeof *it);
+    if (!it)
+        return NULL;
+    it->options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(it->options, options->fill_cache);
+    if (options->readahead)
+        rocksdb_readoptions_set_readahead_size(it->options, options->readahead);
+    if (options->upper.n)
+        rocksdb_readoptions_set_iterate_upper_bound(it->options, options->upper.p, options->upper.n);
+    it->rocks = rocksdb_create_iterator_cf(db->rocks, it->options, family_of(db, family));
+    return it;
+}
+
+void db_iter_free(struct db_iter *it) {
+    if (!it)
+        return;
+    rocksdb_iter_destroy(it->rocks);
+    rocksdb_readoptions_destroy(it->options);
+    free(it);
+}
+
+static int iter_result(struct db_iter *it, struct db_pair *out, struct err *err) {
+    if (rocksdb_iter_valid(it->rocks)) {
+        out->key.p = rocksdb_iter_key(it->rocks, &out->key.n);
+        out->value.p = rocksdb_iter_value(it->rocks, &out->value.n);
+        return 0;
+    }
+    char *text = NULL;
+    rocksdb_iter_get_error(it->rocks, &text);
+    return text ? db_failed(err, "reading", text) : DB_NOT_FOUND;
+}
+
+int db_iter_seek(struct db_iter *it, struct str key, struct db_pair *out, struct err *err) {
+    rocksdb_iter_seek(it->rocks, key.p, key.n);
+    return iter_result(it, out, err);
+}
+
+int db_iter_seek_back(struct db_iter *it, struct str key, struct db_pair *out, struct err *err) {
+    rocksdb_iter_seek_for_prev(it->rocks, key.p, key.n);
+    return iter_result(it, out, err);
+}
+
+int db_iter_next(struct db_iter *it, struct db_pair *out, struct err *err) {
+    if (rocksdb_iter_valid(it->rocks)) /* moving on from the end is an assertion of RocksDB's */
+        rocksdb_iter_next(it->rocks);
+    return iter_result(it, out, err);
+}
+
+int db_iter_prev(struct db_iter *it, struct db_pair *out, struct err *err) {
+    if (rocksdb_iter_valid(it->rocks))
+        rocksdb_iter_prev(it->rocks);
+    return iter_result(it, out, err);
+}
+
+/* --- writing */
+
+int db_log_write(struct db *db, const struct db_pair *pairs, size_t n, bool sync, struct err *err) {
+    char *text = NULL;
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    for (size_t i = 0; i < n; i++)
+        rocksdb_writebatch_put_cf(batch, db->families[DB_LOG], pairs[i].key.p, pairs[i].key.n, pairs[i].value.p,
+                                  pairs[i].value.n);
+    rocksdb_write(db->rocks, sync ? db->write_sync : db->write, batch, &text);
+    rocksdb_writebatch_destroy(batch);
+    return text ? db_failed(err, "writing the log", text) : 0;
+}
+
+int db_log_sync(struct db *db, struct err *err) {
+    char *text = NULL;
+    rocksdb_flush_wal(db->rocks, 1, &text);
+    return text ? db_failed(err, "syncing the log", text) : 0;
+}
+
+int db_table_new(struct db *db, struct db_table **out, struct err *err) {
+    size_t n = strlen(db->tables) + 32;
+    struct db_table *t = calloc(1, sizeof *t + n);
+    if (!t)
+        return -ENOMEM;
+    snprintf(t->path, n, "%s/%llu.sst", db->tables, (unsigned long long)atomic_fetch_add(&db->next_table, 1));
+    t->db = db;
+    t->writer = rocksdb_sstfilewriter_create(db->env, db->options[DB_DERIVED]);
+    char *text = NULL;
+    rocksdb_sstfilewriter_open(t->writer, t->path, &text);
+    if (text) {
+        db_table_drop(t);
+        return db_failed(err, "making a table", text);
+    }
+    *out = t;
+    return 0;
+}
+
+int db_table_put(struct db_table *t, struct str key, struct str value, struct err *err) {
+    char *text = NULL;
+    t->entries++;
+    rocksdb_sstfilewriter_put(t->writer, key.p, key.n, value.p, value.n, &text);
+    return text ? db_failed(err, "making a table", text) : 0;
+}
+
+int db_table_delete(struct db_table *t, struct str key, struct err *err) {
+    char *text = NULL;
+    t->entries++;
+    rocksdb_sstfilewriter_delete(t->writer, key.p, key.n, &text);
+    return text ? db_failed(err, "making a table", text) : 0;
+}
+
+int db_table_ingest(struct db_table *t, struct err *err) {
+    char *text = NULL;
+    if (t->entries) /* RocksDB refuses an empty table */
+        rocksdb_sstfilewriter_finish(t->writer, &text);
+    if (t->entries && !text) {
+        const char *paths[] = {t->path};
+        rocksdb_ingest_external_file_cf(t->db->rocks, t->db->families[DB_DERIVED], paths, 1, t->db->ingest, &text);
+    }
+    db_table_drop(t);
+    return text ? db_failed(err, "adding a table", text) : 0;
+}
+
+void db_table_drop(struct db_table *t) {
+    if (!t)
+        return;
+    rocksdb_sstfilewriter_destroy(t->writer);
+    unlink(t->path);
+    free(t);
+}
+
+int db_derived_reset(struct db *db, struct err *err) {
+    char *text = NULL;
+    rocksdb_drop_column_family(db->rocks, db->families[DB_DERIVED], &text);
+    if (text)
+        return db_failed(err, "emptying the derived family", text);
+    rocksdb_column_family_handle_destroy(db->families[DB_DERIVED]);
+    db->families[DB_DERIVED] = NULL;
+    rocksdb_column_family_handle_t *made =
+        rocksdb_create_column_family(db->rocks, db->options[DB_DERIVED], family_names[DB_DERIVED], &text);
+    if (text)
+        return db_failed(err, "emptying the derived family", text);
+    db->families[DB_DERIVED] = made;
+    return 0;
+}
+
+/* --- figures */
+
+static uint64_t property(const struct db *db, enum db_family family, const char *name) {
+    uint64_t v = 0;
+    rocksdb_property_int_cf(db->rocks, family_of(db, family), name, &v);
+    return v;
+}
+
+void db_stats_get(struct db *db, struct db_stats *out) {
+    out->memory_bytes = rocksdb_cache_get_usage(db->cache);
+    for (enum db_family f = 0; f < DB_FAMILIES; f++) {
+        out->table_bytes[f] = property(db, f, "rocksdb.total-sst-files-size");
+        out->memory_bytes += property(db, f, "rocksdb.size-all-mem-tables");
+        out->memory_bytes += property(db, f, "rocksdb.estimate-table-readers-mem");
+    }
+}
+
+uint64_t db_reserve_bytes(void) {
+    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES;
+    uint64_t wal = LOG_BUFFER_BYTES + LOG_BUFFER_BYTES / 10; /* RocksDB preallocates the next one */
+    uint64_t compaction = DERIVED_COMPACTION_BYTES + 2 * DERIVED_FILE_BYTES;
+    return flush + wal + compaction + 16 * MIB;
+}

@@ -1,0 +1,514 @@
+#include "decide.h"
+
+#include "digest.h"
+#include "heads.h"
+#include "ids.h"
+#include "kinds.h"
+#include "name.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct decider {
+    struct index *index;
+    struct heads *heads;
+    struct kinds kinds;
+    struct ids young, old; /* of the block under construction and of the one before */
+    struct block_builder *block;
+    uint64_t block_no, position, log_bytes, time, next_aggregate;
+    uint32_t next_type;
+    bool broken;
+};
+
+struct decider *decider_new(struct index *ix) {
+    struct decider *d = calloc(1, sizeof *d);
+    if (!d || !(d->heads = heads_new(ix))) {
+        free(d);
+        return NULL;
+    }
+    struct index_head head;
+    index_head(ix, &head);
+    kinds_init(&d->kinds, ix);
+    d->index = ix;
+    d->block_no = head.block;
+    d->position = head.position;
+    d->log_bytes = head.log_bytes;
+    d->time = head.time;
+    d->next_aggregate = head.next_aggregate;
+    d->next_type = head.next_type;
+    return d;
+}
+
+void decider_free(struct decider *d) {
+    if (!d)
+        return;
+    heads_free(d->heads);
+    kinds_deinit(&d->kinds);
+    ids_free(&d->young);
+    ids_free(&d->old);
+    free(d);
+}
+
+void decide_begin(struct decider *d, struct block_builder *b) {
+    ids_free(&d->old);
+    d->old = d->young;
+    d->young = (struct ids){0};
+    heads_turn(d->heads);
+    d->block = b;
+    block_begin(b, d->block_no + 1, NULL, d->position + 1, d->log_bytes);
+}
+
+void decide_end(struct decider *d) {
+    d->block_no++;
+}
+
+uint64_t decide_position(const struct decider *d) {
+    return d->position;
+}
+
+bool decide_broken(const struct decider *d) {
+    return d->broken;
+}
+
+/* --- refusing */
+
+static enum outcome refuse(struct job *job, enum outcome outcome, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static enum outcome refuse(struct job *job, enum outcome outcome, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(job->refusal.detail, sizeof job->refusal.detail, format, args);
+    va_end(args);
+    job->refusal.outcome = outcome;
+    return outcome;
+}
+
+/* The store could not be asked: nothing was decided. */
+static enum outcome refuse_failed(struct job *job, int r, const struct err *err) {
+    return refuse(job, r == -ENOMEM ? OUTCOME_NO_ROOM : OUTCOME_HANDLER_FAILED, "%s", err->text);
+}
+
+static uint64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Times strictly follow positions, whatever the clock does. */
+static uint64_t time_take(struct decider *d) {
+    uint64_t t = now();
+    d->time = t > d->time ? t : d->time + 1;
+    return d->time;
+}
+
+/* --- names */
+
+static void put_record(struct decider *d, const struct job *job, enum record_kind kind, uint32_t type_no,
+                       uint64_t aggregate, struct str name) {
+    const struct record r = {.kind = kind,
+                             .time = time_take(d),
+                             .uid = job->caller.uid,
+                             .type_no = type_no,
+                             .aggregate = aggregate,
+                             .name = name};
+    block_put_record(d->block, &r);
+}
+
+/* The type of a name, made when there is none. NULL when out of memory. */
+static struct kind *kind_make(struct decider *d, const struct job *job, struct str name) {
+    struct kind *kind = NULL;
+    if (kinds_find(&d->kinds, name, &kind) < 0)
+        return NULL;
+    if (kind)
+        return kind;
+    kind = kinds_add(&d->kinds, name, d->next_type);
+    if (!kind)
+        return NULL;
+    put_record(d, job, RECORD_TYPE, d->next_type++, 0, kind->name);
+    return kind;
+}
+
+/* Gives an aggregate its number when it has none. The type, or NULL when out of memory. */
+static struct kind *head_make(struct decider *d, const struct job *job, struct head *head) {
+    struct kind *kind = kind_make(d, job, head->type);
+    if (!kind || head->no)
+        return kind;
+    head->no = d->next_aggregate++;
+    head->version = head->bytes = 0;
+    kind->aggregates++;
+    put_record(d, job, RECORD_NAME, kind->no, head->no, head->id);
+    return kind;
+}
+
+/* Numbers are for good, so they can run out. How many types and aggregates a request may make, at most. */
+static enum outcome judge_numbers(struct decider *d, struct job *job, size_t types, size_t aggregates) {
+    if (types && d->next_type + types > INDEX_TYPES_MAX)
+        return refuse(job, OUTCOME_NO_ROOM, "the store has had %u aggregate types of the %u that it can number",
+                      d->next_type - 1, INDEX_TYPES_MAX);
+    if (aggregates && d->next_aggregate + aggregates > INDEX_AGGREGATES_MAX)
+        return refuse(job, OUTCOME_NO_ROOM, "the store has had as many aggregates as it can number");
+    return OUTCOME_OK;
+}
+
+/* What the store remembers of an id: 0, INDEX_NONE or a negative errno. */
+static int id_find(struct decider *d, uint64_t aggregate, struct str id, struct index_command *out, struct err *err) {
+    const struct index_command *found = ids_find(&d->young, aggregate, id);
+    if (!found)
+        found = ids_find(&d->old, aggregate, id);
+    if (!found)
+        return index_command_by_id(d->index, aggregate, id, out, err);
+    *out = *found;
+    return 0;
+}
+
+/* --- judging a request: first every command of it, then their records */
+
+/* A command under judgement. */
+struct case_of {
+    const struct command *command;
+    struct head *head;
+    bool known; /* its id is */
+    struct index_command memory;
+};
+
+static enum outcome judge_id(struct decider *d, struct job *job, struct case_of *c) {
+    struct err err;
+    const struct command *command = c->command;
+    if (!command->id.n || !c->head->no)
+        return OUTCOME_OK;
+    int r = id_find(d, c->head->no, command->id, &c->memory, &err);
+    if (r < 0)
+        return refuse_failed(job, r, &err);
+    if (r == INDEX_NONE)
+        return OUTCOME_OK;
+    c->known = true;
+    if (memcmp(c->memory.content, command->content, DIGEST_CONTENT) != 0)
+        return refuse(job, OUTCOME_ID_REUSED, "command id \"%.*s\" was used before with another type or other data",
+                      (int)command->id.n, command->id.p);
+    return OUTCOME_OK;
+}
+
+static enum outcome judge_version(struct job *job, const struct case_of *c) {
+    const struct command *m = c->command;
+    uint64_t at = c->head->version + c->head->staged;
+    const char *need = NULL;
+    if (m->expect == EXPECT_VERSION && at != m->version)
+        return refuse(job, OUTCOME_CONFLICT, "%.*s/%.*s is at version %llu, not %llu", (int)m->aggregate_type.n,
+                      m->aggregate_type.p, (int)m->aggregate_id.n, m->aggregate_id.p, (unsigned long long)at,
+                      (unsigned long long)m->version);
+    if (m->expect == EXPECT_NONE && at != 0)
+        need = "should have no events";
+    if (m->expect == EXPECT_EXISTS && at == 0)
+        need = "should have events";
+    if (!need)
+        return OUTCOME_OK;
+    return refuse(job, OUTCOME_CONFLICT, "%.*s/%.*s is at version %llu, but %s", (int)m->aggregate_type.n,
+                  m->aggregate_type.p, (int)m->aggregate_id.n, m->aggregate_id.p, (unsigned long long)at, need);
+}
+
+/* Whether the ids of a transaction tell of one that was done before. All of them must be known, or none. */
+static enum outcome judge_transaction_ids(struct job *job, struct case_of *cases, size_t n, bool *duplicate) {
+    size_t with_id = 0, known = 0, first_unknown = 0;
+    for (size_t i = 0; i < n; i++) {
+        with_id += cases[i].command->id.n != 0;
+        known += cases[i].known;
+        if (cases[i].command->id.n && !cases[i].known)
+            first_unknown = i;
+    }
+    *duplicate = known > 0 && known == with_id;
+    if (known == 0 || *duplicate)
+        return OUTCOME_OK;
+    job->refusal.index = first_unknown;
+    return refuse(job, OUTCOME_ID_REUSED, "some command ids of the transaction were used before, and some were not");
+}
+
+static int compare_ids(const void *a, const void *b) {
+    const struct case_of *x = *(struct case_of *const *)a, *y = *(struct case_of *const *)b;
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    if (x->command->id.n != y->command->id.n)
+        return x->command->id.n < y->command->id.n ? -1 : 1;
+    return memcmp(x->command->id.p, y->command->id.p, x->command->id.n);
+}
+
+/* Sorted, because a transaction may be a megabyte of commands. */
+static enum outcome judge_ids_distinct(struct job *job, struct case_of *cases, size_t n) {
+    size_t with_id = 0;
+    struct case_of **sorted = malloc((n + 1) * sizeof(struct case_of *));
+    if (!sorted)
+        return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        if (cases[i].command->id.n)
+            sorted[with_id++] = &cases[i];
+    qsort(sorted, with_id, sizeof *sorted, compare_ids);
+    enum outcome o = OUTCOME_OK;
+    for (size_t i = 1; o == OUTCOME_OK && i < with_id; i++)
+        if (compare_ids(&sorted[i - 1], &sorted[i]) == 0) {
+            size_t a = (size_t)(sorted[i - 1] - cases), b = (size_t)(sorted[i] - cases);
+            job->refusal.index = a > b ? a : b;
+            o = refuse(job, OUTCOME_ID_REUSED, "command id \"%.*s\" is named twice in the transaction",
+                       (int)sorted[i]->command->id.n, sorted[i]->command->id.p);
+        }
+    free(sorted);
+    return o;
+}
+
+static enum outcome judge_heads_and_ids(struct decider *d, struct job *job, struct case_of *cases, size_t n) {
+    struct err err;
+    for (size_t i = 0; i < n; i++) {
+        const struct command *m = cases[i].command;
+        job->refusal.index = i;
+        int r = heads_get(d->heads, m->aggregate_type, m->aggregate_id, &cases[i].head, &err);
+        if (r < 0)
+            return refuse_failed(job, r, &err);
+        cases[i].head->staged = 0;
+        enum outcome o = judge_id(d, job, &cases[i]);
+        if (o != OUTCOME_OK)
+            return o;
+    }
+    return OUTCOME_OK;
+}
+
+static enum outcome judge_versions(struct job *job, struct case_of *cases, size_t n) {
+    enum outcome o = OUTCOME_OK;
+    for (size_t i = 0; o == OUTCOME_OK && i < n; i++) {
+        job->refusal.index = i;
+        o = judge_version(job, &cases[i]);
+        cases[i].head->staged += cases[i].command->type.n != 0;
+    }
+    for (size_t i = 0; i < n; i++)
+        cases[i].head->staged = 0;
+    return o;
+}
+
+/* Counts one that is named again further on again, but not one that is named many times in a row. */
+static enum outcome judge_new(struct decider *d, struct job *job, const struct case_of *cases, size_t n) {
+    const struct head *last = NULL;
+    size_t types = 0, aggregates = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct head *head = cases[i].head;
+        struct kind *kind = NULL;
+        if (head->no || !cases[i].command->type.n || head == last)
+            continue;
+        if (!last || !str_eq(head->type, last->type)) {
+            if (kinds_find(&d->kinds, head->type, &kind) < 0)
+                return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+            types += !kind;
+        }
+        aggregates++;
+        last = head;
+    }
+    return judge_numbers(d, job, types, aggregates);
+}
+
+static enum outcome judge(struct decider *d, struct job *job, struct case_of *cases, size_t n, bool transaction,
+                          bool *duplicate) {
+    enum outcome o = judge_heads_and_ids(d, job, cases, n);
+    *duplicate = cases[0].known;
+    if (o == OUTCOME_OK && transaction && (o = judge_ids_distinct(job, cases, n)) == OUTCOME_OK)
+        o = judge_transaction_ids(job, cases, n, duplicate);
+    if (o == OUTCOME_OK && !*duplicate)
+        o = judge_versions(job, cases, n);
+    if (o == OUTCOME_OK && !*duplicate)
+        o = judge_new(d, job, cases, n);
+    return o;
+}
+
+/* --- writing what was accepted */
+
+static struct record record_of(const struct job *job, const struct case_of *c, uint32_t type_no) {
+    const struct command *m = c->command;
+    return (struct record){.kind = RECORD_COMMAND,
+                           .uid = job->caller.uid,
+                           .type_no = type_no,
+                           .aggregate = c->head->no,
+                           .name = c->head->id,
+                           .version = c->head->version + 1,
+                           .stream_offset = c->head->bytes,
+                           .id = m->id,
+                           .content = m->id.n ? m->content : NULL,
+                           .correlationid = m->correlationid,
+                           .causationid = m->causationid,
+                           .traceparent = m->traceparent,
+                           .meta = m->meta};
+}
+
+static size_t size_of(const struct decider *d, const struct record *r, const struct case_of *c) {
+    const struct event e = {
+        .position = d->position + 1,
+        .version = r->version,
+        .time = r->time,
+        .uid = r->uid,
+        .aggregate_type = c->head->type,
+        .aggregate_id = c->head->id,
+        .type = c->command->type,
+        .data = c->command->data,
+        .commandid = r->id,
+        .correlationid = r->correlationid,
+        .causationid = r->causationid,
+        .traceparent = r->traceparent,
+        .meta = r->meta,
+    };
+    return event_size(&e);
+}
+
+static int id_remember(struct decider *d, const struct case_of *c) {
+    struct index_command memory = {.version = c->head->version, .position = d->position, .n_events = 1};
+    if (!c->command->id.n)
+        return 0;
+    memcpy(memory.content, c->command->content, DIGEST_CONTENT);
+    return ids_add(&d->young, c->head->no, c->command->id, &memory);
+}
+
+/* 0, or -ENOMEM: the block is then in pieces and must not be committed. */
+static int accept_command(struct decider *d, const struct job *job, struct case_of *c, bool joined,
+                          struct job_result *out) {
+    const struct kind *kind = head_make(d, job, c->head);
+    if (!kind)
+        return -ENOMEM;
+    struct record r = record_of(job, c, kind->no);
+    r.joined = joined;
+    r.time = time_take(d);
+    size_t size = size_of(d, &r, c);
+    const struct block_event event = {.time = r.time, .type = c->command->type, .data = c->command->data};
+    block_put_command(d->block, &r, &event, 1, size);
+    d->position++;
+    d->log_bytes += size;
+    c->head->version++;
+    c->head->bytes += size;
+    *out = (struct job_result){
+        .known = true, .version = c->head->version, .position = d->position, .time = r.time, .n_events = 1};
+    return id_remember(d, c);
+}
+
+static struct job_result result_of_duplicate(const struct case_of *c) {
+    struct job_result r = {.duplicate = true, .known = c->known, .n_events = c->memory.n_events};
+    r.version = c->memory.version + (c->memory.n_events ? c->memory.n_events - 1 : 0);
+    r.position = c->memory.n_events ? c->memory.position + c->memory.n_events - 1 : 0;
+    return r;
+}
+
+static int settle(struct decider *d, const struct job *job, struct case_of *cases, size_t n, bool duplicate,
+                  struct job_result *results) {
+    int r = 0;
+    bool joined = false;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        if (duplicate) {
+            results[i] = result_of_duplicate(&cases[i]);
+        } else if (cases[i].command->type.n) {
+            r = accept_command(d, job, &cases[i], joined, &results[i]);
+            joined = true;
+        } else {
+            results[i] = (struct job_result){.known = true, .version = cases[i].head->version};
+        }
+    }
+    return r;
+}
+
+static enum outcome refuse_broken(struct decider *d, struct job *job) {
+    d->broken = true;
+    return refuse(job, OUTCOME_UNKNOWN, "out of memory while the block was built");
+}
+
+enum outcome decide_request(struct decider *d, struct job *job, size_t i) {
+    const struct request *request = &job->requests[i];
+    struct case_of one = {0}, *cases = &one;
+    bool duplicate = false;
+    if (request->n_commands > 1 && !(cases = calloc(request->n_commands, sizeof *cases)))
+        return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+    for (size_t k = 0; k < request->n_commands; k++)
+        cases[k].command = &request->commands[k];
+    job->refusal.has_index = request->transaction;
+    enum outcome o = judge(d, job, cases, request->n_commands, request->transaction, &duplicate);
+    if (o == OUTCOME_OK && settle(d, job, cases, request->n_commands, duplicate, job->results[i]) < 0)
+        o = refuse_broken(d, job);
+    if (cases != &one)
+        free(cases);
+    return o;
+}
+
+/* --- directories */
+
+static enum outcome judge_name(struct job *job, struct str name, bool reserved) {
+    const char *fault = name_fault(name);
+    if (!fault && reserved)
+        fault = "is reserved";
+    return fault ? refuse(job, OUTCOME_INVALID, "\"%.*s\" %s", (int)name.n, name.p, fault) : OUTCOME_OK;
+}
+
+static enum outcome declare_type(struct decider *d, struct job *job) {
+    struct kind *kind;
+    if (kinds_find(&d->kinds, job->type, &kind) < 0)
+        return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+    if (kind)
+        return refuse(job, OUTCOME_EXISTS, "the type exists");
+    enum outcome o = judge_numbers(d, job, 1, 0);
+    return o == OUTCOME_OK && !kind_make(d, job, job->type) ? refuse_broken(d, job) : o;
+}
+
+static enum outcome declare_aggregate(struct decider *d, struct job *job) {
+    struct err err;
+    struct head *head;
+    int r = heads_get(d->heads, job->type, job->id, &head, &err);
+    if (r < 0)
+        return refuse_failed(job, r, &err);
+    if (head->no)
+        return refuse(job, OUTCOME_EXISTS, "the aggregate exists");
+    struct kind *known = NULL;
+    if (kinds_find(&d->kinds, job->type, &known) < 0)
+        return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+    enum outcome o = judge_numbers(d, job, !known, 1);
+    if (o != OUTCOME_OK)
+        return o;
+    const struct kind *kind = head_make(d, job, head);
+    if (!kind)
+        return refuse_broken(d, job);
+    put_record(d, job, RECORD_DECLARE, kind->no, head->no, (struct str){NULL, 0});
+    return OUTCOME_OK;
+}
+
+enum outcome decide_declare(struct decider *d, struct job *job) {
+    enum outcome o = judge_name(job, job->type, name_is_reserved_type(job->type));
+    if (o == OUTCOME_OK && job->id.n)
+        o = judge_name(job, job->id, name_is_reserved_aggregate(job->id));
+    if (o != OUTCOME_OK)
+        return o;
+    return job->id.n ? declare_aggregate(d, job) : declare_type(d, job);
+}
+
+static enum outcome undeclare_type(struct decider *d, struct job *job, struct kind *kind) {
+    if (kind->aggregates)
+        return refuse(job, OUTCOME_NOT_EMPTY, "the type has aggregates");
+    put_record(d, job, RECORD_UNTYPE, kind->no, 0, (struct str){NULL, 0});
+    kind->no = 0;
+    return OUTCOME_OK;
+}
+
+static enum outcome undeclare_aggregate(struct decider *d, struct job *job, struct kind *kind) {
+    struct err err;
+    struct head *head;
+    int r = heads_get(d->heads, job->type, job->id, &head, &err);
+    if (r < 0)
+        return refuse_failed(job, r, &err);
+    if (!head->no)
+        return refuse(job, OUTCOME_NOT_FOUND, "no such aggregate");
+    if (head->version)
+        return refuse(job, OUTCOME_NOT_EMPTY, "the aggregate has events");
+    put_record(d, job, RECORD_UNDECLARE, kind->no, head->no, (struct str){NULL, 0});
+    head->no = 0;
+    kind->aggregates--;
+    return OUTCOME_OK;
+}
+
+enum outcome decide_undeclare(struct decider *d, struct job *job) {
+    struct kind *kind;
+    if (kinds_find(&d->kinds, job->type, &kind) < 0)
+        return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+    if (!kind)
+        return refuse(job, OUTCOME_NOT_FOUND, "no such type");
+    return job->id.n ? undeclare_aggregate(d, job, kind) : undeclare_type(d, job, kind);
+}

@@ -1,0 +1,122 @@
+/* .esfs/status.json and .esfs/config.json: one JSON object each, a newline at the end. */
+#include "store_parts.h"
+
+#include "event.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static json_t *number(uint64_t v) {
+    return json_integer((json_int_t)v);
+}
+
+static json_t *position_text(uint64_t position) {
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)position);
+    return json_string(text);
+}
+
+static json_t *time_text(uint64_t time) {
+    char text[EVENT_TIME_CHARS];
+    event_time(time, text);
+    return json_stringn(text, sizeof text);
+}
+
+static json_t *id_text(const uint8_t id[16]) {
+    char text[33];
+    for (size_t i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", id[i]);
+    return json_string(text);
+}
+
+static int put(struct buf *out, json_t *object) {
+    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    if (!text)
+        return -ENOMEM;
+    buf_put_text(out, text);
+    buf_put_char(out, '\n');
+    free(text);
+    return out->oom ? -ENOMEM : 0;
+}
+
+/* "ok", "no-room" (commands get ENOSPC until there is room) or "read-only" (with the reason). */
+static const char *state_word(struct store *s, const struct sequencer_state *state) {
+    if (store_read_only(s))
+        return "read-only";
+    return state->no_room ? "no-room" : "ok";
+}
+
+static void put_reason(struct store *s, json_t *object) {
+    pthread_mutex_lock(&s->lock);
+    if (s->failure.code)
+        json_object_set_new(object, "reason", json_string(s->failure.text));
+    else if (s->read_only[0])
+        json_object_set_new(object, "reason", json_string(s->read_only));
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void put_counts(struct store *s, json_t *object, const struct sequencer_state *state) {
+    struct index_type type = {0};
+    uint64_t types = 0, aggregates = 0;
+    while (index_type_after(s->index, type.no, &type) == 0) {
+        types++;
+        aggregates += type.aggregates;
+    }
+    json_object_set_new(object, "types", number(types));
+    json_object_set_new(object, "aggregates", number(aggregates));
+    json_object_set_new(object, "commands", number(state->commands));
+    json_object_set_new(object, "refused", number(state->refused));
+    json_object_set_new(object, "blocks", number(state->blocks));
+    json_object_set_new(object, "queued", number(state->queued));
+}
+
+static void put_disk(struct store *s, json_t *object) {
+    struct statvfs v;
+    struct db_stats stats;
+    db_stats_get(s->db, &stats);
+    json_object_set_new(object, "log_table_bytes", number(stats.table_bytes[DB_LOG]));
+    json_object_set_new(object, "derived_table_bytes", number(stats.table_bytes[DB_DERIVED]));
+    json_object_set_new(object, "reserve_bytes", number(store_reserve_bytes(s)));
+    if (store_statvfs(s, &v) == 0)
+        json_object_set_new(object, "free_bytes", number((uint64_t)v.f_bavail * v.f_frsize));
+}
+
+int store_status(struct store *s, struct buf *out) {
+    struct sequencer_state state;
+    struct index_head head;
+    struct err fault = {0};
+    json_t *object = json_object();
+    sequencer_state(s->sequencer, &state);
+    index_head(s->index, &head);
+    json_object_set_new(object, "state", json_string(state_word(s, &state)));
+    put_reason(s, object);
+    json_object_set_new(object, "position", position_text(head.position));
+    json_object_set_new(object, "events", number(head.position));
+    json_object_set_new(object, "log_bytes", number(head.log_bytes));
+    json_object_set_new(object, "block", number(head.block));
+    json_object_set_new(object, "derived_position", position_text(index_family_position(s->index)));
+    if (index_fault(s->index, &fault) < 0)
+        json_object_set_new(object, "derived_fault", json_string(fault.text));
+    put_counts(s, object, &state);
+    put_disk(s, object);
+    json_object_set_new(object, "started", time_text(s->started));
+    json_object_set_new(object, "pid", number((uint64_t)getpid()));
+    return put(out, object);
+}
+
+int store_config(struct store *s, struct buf *out) {
+    static const char *const durability[] = {"commit", "fsync", "os"};
+    json_t *object = json_object();
+    json_object_set_new(object, "store", json_string(home_path(s->home)));
+    json_object_set_new(object, "store_id", id_text(home_id(s->home)));
+    json_object_set_new(object, "format", json_integer(HOME_FORMAT));
+    json_object_set_new(object, "renderer", json_integer(EVENT_RENDERER));
+    json_object_set_new(object, "durability", json_string(durability[s->options.durability]));
+    json_object_set_new(object, "max_command", number(s->options.max_command));
+    json_object_set_new(object, "read_only", json_boolean(s->options.read_only));
+    return put(out, object);
+}

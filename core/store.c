@@ -1,0 +1,308 @@
+#include "store.h"
+
+#include "digest.h"
+#include "event.h"
+#include "store_parts.h"
+#include "turn.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+
+#define REJECTIONS_BYTES (4 << 20)
+#define ERRORS_BYTES (1 << 20)
+
+uint64_t store_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* --- telling */
+
+static void tell(struct store *s, int priority, const char *line) {
+    if (s->options.log)
+        s->options.log(s->options.log_arg, priority, line);
+}
+
+void store_report(struct store *s, const char *what, const struct err *err) {
+    char at[EVENT_TIME_CHARS], text[sizeof err->text + 128];
+    struct buf line = {0};
+    uint64_t time = store_now();
+    event_time(time, at);
+    buf_put_text(&line, "{\"time\":\"");
+    buf_put(&line, at, sizeof at);
+    buf_put_text(&line, "\",\"what\":");
+    buf_put_json_string(&line, str_of(what));
+    buf_put_text(&line, ",\"error\":");
+    buf_put_json_string(&line, str_of(err->text));
+    buf_put_text(&line, "}\n");
+    if (!line.oom)
+        journal_add(s->errors, (struct str){NULL, 0}, buf_str(&line), time);
+    buf_free(&line);
+    snprintf(text, sizeof text, "%s: %s", what, err->text);
+    tell(s, LOG_ERR, text);
+}
+
+static void fallen(void *arg, const struct err *err) {
+    struct store *s = arg;
+    pthread_mutex_lock(&s->lock);
+    if (!s->failure.code)
+        s->failure = *err;
+    pthread_mutex_unlock(&s->lock);
+    store_report(s, "the store is read-only from now on", err);
+}
+
+/* --- parsers */
+
+struct json_parser *store_parser_take(struct store *s) {
+    pthread_mutex_lock(&s->lock);
+    struct json_parser *p = s->n_parsers ? s->parsers[--s->n_parsers] : NULL;
+    pthread_mutex_unlock(&s->lock);
+    return p ? p : json_parser_new();
+}
+
+void store_parser_give(struct store *s, struct json_parser *p) {
+    pthread_mutex_lock(&s->lock);
+    bool kept = s->n_parsers < STORE_PARSERS;
+    if (kept)
+        s->parsers[s->n_parsers++] = p;
+    pthread_mutex_unlock(&s->lock);
+    if (!kept)
+        json_parser_free(p);
+}
+
+/* --- opening and closing */
+
+/* RocksDB's recovery opens a write-ahead log that was cut short without a word; the noted head knows better. */
+static int check_head(struct store *s, struct err *err) {
+    struct home_head noted;
+    struct index_head found;
+    home_head(s->home, &noted);
+    index_head(s->index, &found);
+    if (noted.block <= found.block)
+        return 0;
+    return err_set(err, EUCLEAN,
+                   "%s: the log was cut short: it ends with block %" PRIu64 " at position %016" PRIx64
+                   ", but block %" PRIu64 " at position %016" PRIx64 " was made durable",
+                   home_path(s->home), found.block, found.position, noted.block, noted.position);
+}
+
+/* Opening for writing replays the write-ahead log into new files, which a full disk has no room for and Debian's
+ * RocksDB answers by aborting: then the store is opened for reading only. */
+static bool is_full(const struct store *s) {
+    struct statvfs v;
+    return fstatvfs(home_fd(s->home), &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < db_reserve_bytes();
+}
+
+static int open_db(struct store *s, struct err *err) {
+    struct db_options options = {.create = home_is_new(s->home), .read_only = s->options.read_only};
+    if (s->options.read_only)
+        snprintf(s->read_only, sizeof s->read_only, "the store was opened read-only");
+    if (is_full(s) && options.create)
+        return err_set(err, ENOSPC, "%s: the disk has less free space than the reserve of %" PRIu64 " MiB",
+                       home_path(s->home), db_reserve_bytes() >> 20);
+    if (is_full(s) && !options.read_only) {
+        options.read_only = true;
+        snprintf(s->read_only, sizeof s->read_only,
+                 "the store was opened read-only: the disk had less free space than the reserve of %" PRIu64
+                 " MiB; make room and mount again",
+                 db_reserve_bytes() >> 20);
+        tell(s, LOG_WARNING, s->read_only);
+    }
+    int r = db_open(&s->db, home_db_path(s->home), &options, err);
+    if (r == 0)
+        r = index_open(&s->index, s->db, home_id(s->home), options.read_only, err);
+    if (r == 0)
+        r = check_head(s, err);
+    return r;
+}
+
+/* Two blocks may be on their way at once. Of commands of the usual size they are small; one of the largest allowed
+ * comes to the disk about four times, as write-ahead log, as table, and twice while what is derived from it is made. */
+uint64_t store_reserve_bytes(const struct store *s) {
+    uint64_t max = s->options.max_command, usual = STORE_MAX_COMMAND_DEFAULT;
+    return db_reserve_bytes() + (max > usual ? 2 * 4 * (max - usual) : 0);
+}
+
+static int start(struct store *s, struct err *err) {
+    s->log = log_new(s->db, s->index);
+    s->rejections = journal_new(REJECTIONS_BYTES);
+    s->errors = journal_new(ERRORS_BYTES);
+    if (!s->log || !s->rejections || !s->errors)
+        return err_set(err, ENOMEM, "out of memory");
+    const struct sequencer_options options = {
+        .db = s->db,
+        .index = s->index,
+        .home = s->home,
+        .sync = s->options.durability == DURABILITY_COMMIT,
+        .reserve = store_reserve_bytes(s),
+        .read_only = s->read_only[0] ? s->read_only : NULL,
+        .failed = fallen,
+        .arg = s,
+    };
+    int r = sequencer_new(&s->sequencer, &options);
+    return r < 0 ? err_set(err, -r, "the sequencer cannot be started: errno %d", -r) : 0;
+}
+
+static int open_parts(struct store *s, const char *path, struct err *err) {
+    const struct home_options options = {.read_only = s->options.read_only, .must_exist = s->options.must_exist};
+    int r = digest_init();
+    if (r < 0)
+        return err_set(err, -r, "libsodium cannot be started");
+    r = home_open(&s->home, path, &options, err);
+    if (r == 0)
+        r = open_db(s, err);
+    if (r == 0 && home_is_new(s->home))
+        r = home_seal(s->home, err);
+    return r == 0 ? start(s, err) : r;
+}
+
+static void release(struct store *s) {
+    sequencer_free(s->sequencer);
+    log_free(s->log);
+    index_close(s->index);
+    if (!s->failure.code)
+        db_close(s->db);
+    home_close(s->home);
+    journal_free(s->rejections);
+    journal_free(s->errors);
+    for (size_t i = 0; i < s->n_parsers; i++)
+        json_parser_free(s->parsers[i]);
+    for (size_t i = 0; i < s->n_turns; i++)
+        turn_destroy(s->turns[i]);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+int store_open(struct store **out, const char *path, const struct store_options *options, struct err *err) {
+    struct store *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ENOMEM, "out of memory");
+    s->options = *options;
+    if (!s->options.max_command)
+        s->options.max_command = STORE_MAX_COMMAND_DEFAULT;
+    s->started = store_now();
+    pthread_mutex_init(&s->lock, NULL);
+    int r = open_parts(s, path, err);
+    if (r < 0) {
+        release(s);
+        return r;
+    }
+    *out = s;
+    return 0;
+}
+
+int store_close(struct store *s) {
+    if (!s)
+        return 0;
+    sequencer_free(s->sequencer);
+    s->sequencer = NULL;
+    bool writable = !s->read_only[0] && !s->failure.code;
+    int r = writable ? store_sync(s) : 0;
+    if (s->failure.code)
+        r = -EIO;
+    release(s);
+    return r;
+}
+
+/* --- parts */
+
+struct index *store_index(struct store *s) {
+    return s->index;
+}
+
+struct journal *store_rejections(struct store *s) {
+    return s->rejections;
+}
+
+struct journal *store_errors(struct store *s) {
+    return s->errors;
+}
+
+const uint8_t *store_id(const struct store *s) {
+    return home_id(s->home);
+}
+
+bool store_read_only(struct store *s) {
+    pthread_mutex_lock(&s->lock);
+    bool yes = s->read_only[0] || s->failure.code;
+    pthread_mutex_unlock(&s->lock);
+    return yes;
+}
+
+int store_statvfs(struct store *s, struct statvfs *out) {
+    return fstatvfs(home_fd(s->home), out) < 0 ? -errno : 0;
+}
+
+/* After a failed sync nobody knows what the disk holds, so nothing is written on top of it. */
+int store_sync(struct store *s) {
+    struct err err;
+    struct index_head head;
+    if (store_read_only(s))
+        return s->failure.code ? -EIO : 0;
+    index_head(s->index, &head);
+    const struct home_head noted = {head.block, head.position};
+    int r = db_log_sync(s->db, &err);
+    if (r == 0 && (r = home_note_head(s->home, &noted, true)) < 0)
+        err_set(&err, -r, "the file `head` cannot be written: errno %d", -r);
+    if (r == 0)
+        return 0;
+    if (s->sequencer)
+        sequencer_fail(s->sequencer, &err);
+    else
+        fallen(s, &err);
+    return -EIO;
+}
+
+/* --- directories */
+
+struct declaration {
+    struct job job;
+    store_done *done;
+    void *arg;
+    char names[];
+};
+
+static void declaration_done(struct job *job) {
+    struct declaration *d = job->owner;
+    store_done *done = d->done;
+    void *arg = d->arg;
+    enum outcome outcome = job->refusal.outcome;
+    free(d);
+    done(arg, outcome);
+}
+
+static void declare(struct store *s, enum job_kind kind, struct str type, struct str id, const struct caller *caller,
+                    store_done *done, void *arg) {
+    struct declaration *d = calloc(1, sizeof *d + type.n + id.n);
+    if (!d) {
+        done(arg, OUTCOME_NO_ROOM);
+        return;
+    }
+    memcpy(d->names, type.p, type.n);
+    if (id.n)
+        memcpy(d->names + type.n, id.p, id.n);
+    d->done = done;
+    d->arg = arg;
+    d->job = (struct job){.kind = kind,
+                          .caller = *caller,
+                          .done = declaration_done,
+                          .owner = d,
+                          .type = {d->names, type.n},
+                          .id = {d->names + type.n, id.n}};
+    sequencer_submit(s->sequencer, &d->job);
+}
+
+void store_declare(struct store *s, struct str type, struct str id, const struct caller *caller, store_done *done,
+                   void *arg) {
+    declare(s, JOB_DECLARE, type, id, caller, done, arg);
+}
+
+void store_undeclare(struct store *s, struct str type, struct str id, const struct caller *caller, store_done *done,
+                     void *arg) {
+    declare(s, JOB_UNDECLARE, type, id, caller, done, arg);
+}

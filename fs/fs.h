@@ -1,0 +1,47 @@
+/* The mount: what every handler works on. It is the userdata of the FUSE session, so fs_of() finds it; there is
+ * no other state. Made before the session, freed after its threads have ended. */
+#ifndef ESFS_FS_H
+#define ESFS_FS_H
+
+#include "handle.h"
+#include "lock.h"
+#include "lowlevel.h"
+#include "reply.h"
+#include "store.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct moments; /* node_at.h */
+
+struct fs {
+    struct store *store; /* borrowed */
+    struct index *index; /* the store's */
+    enum durability durability;
+    bool shared; /* others than the owner get in (allow_other) */
+    uid_t uid;   /* the mount's owner and group */
+    gid_t gid;
+    uint64_t started; /* microseconds; the time of what never had an event */
+    struct moments *moments;
+    struct locks *locks;
+    struct handles handles;
+    struct deferred deferred;
+    atomic_uint lookups;      /* counter of `commands` ids */
+    void (*ready)(void *arg); /* called once, when the kernel has said hello */
+    void *ready_arg;
+};
+
+static inline struct fs *fs_of(fuse_req_t req) {
+    return fuse_req_userdata(req);
+}
+
+/* 0 or negative errno; then nothing is held. */
+int fs_init(struct fs *fs, struct store *store);
+/* Waits for the deferred requests, closes what is still open and frees. The session has no threads any more. */
+void fs_deinit(struct fs *fs);
+
+uint64_t fs_now(void); /* microseconds since 1970 */
+
+#endif

@@ -1,0 +1,149 @@
+/* esfs: mounts an event store. */
+#include "daemon.h"
+#include "fs.h"
+#include "logger.h"
+#include "ops.h"
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#ifndef ESFS_VERSION
+#define ESFS_VERSION "of no release"
+#endif
+
+/* Handlers wait for the disk, not for each other or for a commit: so many reads of cold events, or fsyncs that then
+ * share one flush, can be under way. Idle threads cost a stack each; making them anew costs more than a request. */
+#define WORKERS_MAX 64
+
+struct mount {
+    struct options options;
+    struct logger log;
+    struct store *store;
+    struct fs fs;
+    struct fuse_session *session;
+    int ready_pipe; /* to the parent, -1 in the foreground */
+    bool abandoned; /* the store could not be closed: store_close() */
+};
+
+/* The kernel has answered: from here on nobody meets an empty directory. */
+static void mount_ready(void *arg) {
+    struct mount *m = arg;
+    daemon_abort_explain(false);
+    daemon_notify("READY=1");
+    if (m->ready_pipe < 0)
+        return;
+    logger_to_syslog(&m->log);
+    daemon_ready(m->ready_pipe);
+    m->ready_pipe = -1;
+}
+
+/* Its files would be opened through the mount that they make. */
+static bool store_in_mountpoint(const struct options *o) {
+    size_t n = strlen(o->mountpoint);
+    return strncmp(o->store, o->mountpoint, n) == 0 && (o->store[n] == '/' || o->store[n] == '\0');
+}
+
+static int mount_store(struct mount *m, struct err *err) {
+    if (store_in_mountpoint(&m->options))
+        return err_set(err, EINVAL, "%s: is below the mountpoint", m->options.store);
+    m->options.engine.log = logger_line;
+    m->options.engine.log_arg = &m->log;
+    daemon_abort_explain(true);
+    int r = store_open(&m->store, m->options.store, &m->options.engine, err);
+    if (r < 0)
+        return r;
+    r = fs_init(&m->fs, m->store);
+    if (r < 0) {
+        store_close(m->store);
+        return err_set(err, -r, "%s: %s", m->options.store, strerror(-r));
+    }
+    m->fs.durability = m->options.engine.durability;
+    m->fs.shared = m->options.shared;
+    m->fs.ready = mount_ready;
+    m->fs.ready_arg = m;
+    return 0;
+}
+
+/* libfuse says itself, through the log, why it cannot mount. */
+static int mount_session(struct mount *m, struct err *err) {
+    m->session = fuse_session_new(&m->options.fuse, &fs_ops, sizeof fs_ops, &m->fs);
+    if (!m->session)
+        return err_set(err, EINVAL, "%s: cannot be mounted so", m->options.mountpoint);
+    if (fuse_session_mount(m->session, m->options.mountpoint) == 0)
+        return 0;
+    fuse_session_destroy(m->session);
+    m->session = NULL;
+    return err_set(err, EIO, "%s: cannot be mounted", m->options.mountpoint);
+}
+
+/* Serves until the mount is gone or a signal comes. */
+static int mount_serve(struct mount *m, struct err *err) {
+    struct daemon_signals signals;
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    if (!config)
+        return err_set(err, ENOMEM, "out of memory");
+    fuse_loop_cfg_set_max_threads(config, WORKERS_MAX);
+    fuse_loop_cfg_set_idle_threads(config, WORKERS_MAX);
+    int r = daemon_signals_start(&signals, m->session);
+    if (r == 0) {
+        r = fuse_session_loop_mt(m->session, config);
+        daemon_signals_stop(&signals);
+    }
+    fuse_loop_cfg_destroy(config);
+    return r < 0 ? err_set(err, -r, "%s: %s", m->options.mountpoint, strerror(-r)) : 0;
+}
+
+/* From the store to the store: what was accepted is answered, then the mount goes, then the store is closed. */
+static int mount_run(struct mount *m, struct err *err) {
+    int r = mount_store(m, err);
+    if (r < 0)
+        return r;
+    r = mount_session(m, err);
+    if (r == 0)
+        r = mount_serve(m, err);
+    bool mounted = m->session != NULL;
+    if (mounted)
+        daemon_notify("STOPPING=1");
+    fs_deinit(&m->fs);
+    if (mounted) {
+        fuse_session_unmount(m->session);
+        fuse_session_destroy(m->session);
+    }
+    m->abandoned = store_close(m->store) < 0;
+    if (m->abandoned && r == 0)
+        r = err_set(err, EIO, "%s: not all of it is on disk", m->options.store);
+    return r;
+}
+
+static int mount_main(struct mount *m, struct err *err) {
+    m->ready_pipe = -1;
+    daemon_block_signals();
+    if (!m->options.foreground && (m->ready_pipe = daemon_fork()) < 0)
+        return err_set(err, -m->ready_pipe, "into the background: %s", strerror(-m->ready_pipe));
+    if (chdir("/") < 0)
+        return err_set(err, errno, "/: %s", strerror(errno));
+    return mount_run(m, err);
+}
+
+int main(int argc, char **argv) {
+    struct mount m = {0};
+    struct err err = {0};
+    int r = options_read(&m.options, argc, argv, &err);
+    logger_init(&m.log, m.options.loglevel);
+    if (r == 0 && m.options.help)
+        fputs(options_help, stdout);
+    else if (r == 0 && m.options.version)
+        puts("esfs " ESFS_VERSION);
+    else if (r == 0)
+        r = mount_main(&m, &err);
+    if (r < 0)
+        logger_line(&m.log, LOG_ERR, err.text);
+    if (m.abandoned)
+        _exit(1);
+    options_free(&m.options);
+    return r < 0;
+}

@@ -1,0 +1,147 @@
+#include "node.h"
+
+#include <errno.h>
+
+#define DAY 86400.0
+
+/* An event never changes and its name never means another. */
+static const struct node_caching immutable = {
+    .keep_cache = true, .entry_timeout = DAY, .attr_timeout = DAY, .blksize = 4096};
+
+/* The same, but its name means another moment each time it is asked. */
+static const struct node_caching moment = {.keep_cache = true, .attr_timeout = DAY, .blksize = 4096};
+
+/* The page cache over a file that grows behind the kernel's back shows NUL bytes. */
+static const struct node_caching growing = {.direct_io = true, .blksize = 1 << 20};
+
+/* No seeking: `read` of bash then asks byte by byte and loses no result; no entry time-out: a fresh node id for
+ * each open (ino.c). */
+static const struct node_caching control = {.direct_io = true, .nonseekable = true, .blksize = 1 << 20};
+
+/* The name of a directory may be kept: a name that was not there is asked again each time (negative entries are
+ * not cached), so a type or an aggregate that a command creates shows up by itself; and a name that is there goes
+ * away by rmdir only, which comes through the one kernel tree that this daemon serves and tells it. Its number is
+ * never given again, so what a stale name could find is -ESTALE, and then the kernel asks anew. Others than the
+ * owner (allow_other) have their right to search checked by LOOKUP alone: then node_entry() makes it 0. */
+static const struct node_caching directory = {.entry_timeout = DAY, .blksize = 4096};
+
+/* clang-format off */
+static const struct node_kind kinds[NODE_TAGS] = {
+    /*                            name, parent,                   unlisted, mode,           caching,  what it does */
+    [NODE_ROOT] =               {NULL, 0,                            false, S_IFDIR | 0750, &directory, &root_ops},
+    [NODE_ROOT_COMMANDS] =      {"commands", NODE_ROOT,              false, S_IFREG | 0660, &control, &commands_ops},
+    [NODE_ROOT_LOG] =           {"log.ndjson", NODE_ROOT,            false, S_IFREG | 0440, &growing, &log_ops},
+    [NODE_ROOT_REJECTIONS] =    {"rejections.ndjson", NODE_ROOT,     false, S_IFREG | 0440, &growing, &rejections_ops},
+
+    [NODE_CONTROL] =            {".esfs", NODE_ROOT,                 false, S_IFDIR | 0550, &directory, &control_ops},
+    [NODE_CONTROL_STATUS] =     {"status.json", NODE_CONTROL,        false, S_IFREG | 0440, &growing, &status_ops},
+    [NODE_CONTROL_CONFIG] =     {"config.json", NODE_CONTROL,        false, S_IFREG | 0440, &growing, &config_ops},
+    [NODE_CONTROL_ERRORS] =     {"errors.ndjson", NODE_CONTROL,      false, S_IFREG | 0440, &growing, &errors_ops},
+
+    [NODE_TYPE] =               {NULL, 0,                            false, S_IFDIR | 0750, &directory, &type_ops},
+    [NODE_TYPE_COMMANDS] =      {"commands", NODE_TYPE,              false, S_IFREG | 0660, &control, &commands_ops},
+    [NODE_TYPE_LOG] =           {"log.ndjson", NODE_TYPE,            false, S_IFREG | 0440, &growing, &log_ops},
+    [NODE_TYPE_REJECTIONS] =    {"rejections.ndjson", NODE_TYPE,     false, S_IFREG | 0440, &growing, &rejections_ops},
+
+    [NODE_AGGREGATE] =          {NULL, 0,                            false, S_IFDIR | 0550, &directory, &aggregate_ops},
+    [NODE_AGGREGATE_COMMANDS] = {"commands", NODE_AGGREGATE,         false, S_IFREG | 0660, &control, &commands_ops},
+    [NODE_AGGREGATE_VERSION] =  {"version", NODE_AGGREGATE,          false, S_IFREG | 0440, &growing, &version_ops},
+    [NODE_AGGREGATE_EVENTS] =   {"events", NODE_AGGREGATE,           false, S_IFDIR | 0550, &directory, &events_ops},
+    [NODE_AGGREGATE_STREAM] =   {"events.ndjson", NODE_AGGREGATE,    false, S_IFREG | 0440, &growing, &stream_ops},
+    [NODE_AGGREGATE_AT] =       {"at", NODE_AGGREGATE,               true,  S_IFDIR | 0550, &directory, &at_ops},
+
+    [NODE_EVENT] =              {NULL, 0,                            false, S_IFREG | 0440, &immutable, &event_ops},
+    [NODE_MOMENT] =             {NULL, 0,                            false, S_IFDIR | 0550, &moment, &moment_ops},
+    [NODE_MOMENT_STREAM] =      {"events.ndjson", NODE_MOMENT,      false, S_IFREG | 0440, &moment, &moment_stream_ops},
+};
+/* clang-format on */
+
+const struct node_kind *node_kind(enum node_tag tag) {
+    return (unsigned)tag < NODE_TAGS && kinds[tag].mode != 0 ? &kinds[tag] : NULL;
+}
+
+int node_of(fuse_ino_t ino, struct node *out) {
+    return ino_parse(ino, out) && node_kind(out->tag) ? 0 : -ESTALE;
+}
+
+static bool name_is(struct str name, const char *text) {
+    return str_eq(name, str_of(text));
+}
+
+/* A fixed name of the directory. */
+static bool node_find_fixed(const struct node *dir, struct str name, struct node *child) {
+    for (int tag = 0; tag < NODE_TAGS; tag++) {
+        const struct node_kind *k = &kinds[tag];
+        if (!k->name || k->parent != dir->tag || !name_is(name, k->name))
+            continue;
+        *child = (struct node){(enum node_tag)tag, dir->no};
+        return true;
+    }
+    return false;
+}
+
+int node_find(struct fs *fs, const struct node *dir, struct str name, struct node *child, struct node_stat *stat) {
+    const struct node_kind *k = node_kind(dir->tag);
+    if (!S_ISDIR(k->mode))
+        return -ENOTDIR;
+    int r = 0;
+    /* "." and ".." come from NFS and open_by_handle_at, which have an id and want its path. */
+    if (name_is(name, "."))
+        *child = *dir;
+    else if (name_is(name, ".."))
+        r = node_parent(fs, dir, child);
+    else if (!node_find_fixed(dir, name, child))
+        return k->ops->find ? k->ops->find(fs, dir, name, child, stat) : -ENOENT;
+    if (r < 0)
+        return r;
+    r = node_stat(fs, child, stat);
+    if (r == 0 && node_kind(child->tag)->ops->hold)
+        node_kind(child->tag)->ops->hold(fs, child);
+    return r;
+}
+
+void node_drop(struct fs *fs, const struct node *node, uint64_t n) {
+    const struct node_ops *ops = node_kind(node->tag)->ops;
+    if (ops->drop)
+        ops->drop(fs, node, n);
+}
+
+int node_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    *out = (struct node_stat){0};
+    return node_kind(node->tag)->ops->stat(fs, node, out);
+}
+
+int node_stat_as_parent(struct fs *fs, const struct node *node, struct node_stat *out) {
+    struct node parent = {node_kind(node->tag)->parent, node->no};
+    return node_stat(fs, &parent, out);
+}
+
+void node_attr(const struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out) {
+    const struct node_kind *k = node_kind(node->tag);
+    uint64_t time = stat->time ? stat->time : fs->started;
+    struct timespec t = {(time_t)(time / 1000000), (long)(time % 1000000) * 1000};
+    *out = (struct stat){
+        .st_ino = ino_of(*node),
+        .st_mode = k->mode,
+        .st_nlink = 1,
+        .st_uid = fs->uid,
+        .st_gid = fs->gid,
+        .st_size = (off_t)stat->size,
+        .st_blocks = (blkcnt_t)((stat->size + 511) / 512),
+        .st_blksize = k->caching->blksize,
+        .st_mtim = t,
+        .st_ctim = t,
+        .st_atim = t,
+    };
+}
+
+void node_entry(struct fs *fs, const struct node *node, const struct node_stat *stat, struct fuse_entry_param *out) {
+    const struct node_kind *k = node_kind(node->tag);
+    bool checked = fs->shared && S_ISDIR(k->mode);
+    *out = (struct fuse_entry_param){
+        .ino = ino_fresh(*node, atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed)),
+        .attr_timeout = k->caching->attr_timeout,
+        .entry_timeout = checked ? 0 : k->caching->entry_timeout,
+    };
+    node_attr(fs, node, stat, &out->attr);
+}

@@ -1,0 +1,84 @@
+/* Nodes: what the tree is made of. node.c holds the table; ops.c asks it; node_*.c are the handlers it names.
+ *
+ * Handlers run in any of the session's threads. They return 0 or a negative errno unless said otherwise. */
+#ifndef ESFS_NODE_H
+#define ESFS_NODE_H
+
+#include "fs.h"
+#include "ino.h"
+
+/* How the kernel may cache a node and what its files can do. */
+struct node_caching {
+    bool direct_io, keep_cache, nonseekable;
+    double entry_timeout, attr_timeout; /* seconds */
+    blksize_t blksize;
+};
+
+struct node_stat {
+    uint64_t size;
+    uint64_t time; /* microseconds, 0: never; mtime, ctime and atime */
+};
+
+struct listing; /* a directory being read: node_dir.h */
+
+/* What a kind of node can do. What it cannot do is NULL. */
+struct node_ops {
+    int (*stat)(struct fs *fs, const struct node *node, struct node_stat *out);
+
+    /* Directories. `find` and `list` are for entries without a fixed name; -ENOENT when there is none of this name.
+     * `list` gives those with numbers above `after` to listing_add() until it is full. */
+    int (*find)(struct fs *fs, const struct node *dir, struct str name, struct node *child, struct node_stat *stat);
+    int (*list)(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out);
+    /* mkdir and rmdir; they answer the request themselves. */
+    void (*make)(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req);
+    void (*remove)(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req);
+
+    /* Files. Without `open` there is no handle. `write` answers the request itself. */
+    int (*open)(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out);
+    ssize_t (*read)(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n);
+    void (*write)(struct handle *h, fuse_req_t req, const char *bytes, size_t n);
+    int (*flush)(struct handle *h);
+
+    /* Nodes that are remembered while the kernel knows them: called for each LOOKUP answered and for FORGET. */
+    void (*hold)(struct fs *fs, const struct node *node);
+    void (*drop)(struct fs *fs, const struct node *node, uint64_t n);
+};
+
+struct node_kind {
+    const char *name;     /* of an entry with a fixed name; NULL: its name is found by the parent's `find` */
+    enum node_tag parent; /* the directory of a fixed name */
+    bool unlisted;        /* found by name only */
+    mode_t mode;          /* 0: there is no such kind */
+    const struct node_caching *caching;
+    const struct node_ops *ops;
+};
+
+/* NULL for a tag without a kind. */
+const struct node_kind *node_kind(enum node_tag tag);
+/* The node of an id that the kernel names; -ESTALE when none can have it. */
+int node_of(fuse_ino_t ino, struct node *out);
+
+/* The entry of a directory, "." and ".." included. What it gives has been held; node_drop() it if the kernel does
+ * not get it. stat may be filled on the way. -ENOENT, -ENAMETOOLONG, ... */
+int node_find(struct fs *fs, const struct node *dir, struct str name, struct node *child, struct node_stat *stat);
+void node_drop(struct fs *fs, const struct node *node, uint64_t n);
+/* The directory that a directory is in. */
+int node_parent(struct fs *fs, const struct node *dir, struct node *out);
+
+int node_stat(struct fs *fs, const struct node *node, struct node_stat *out);
+/* What the kernel is told. */
+void node_attr(const struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out);
+void node_entry(struct fs *fs, const struct node *node, const struct node_stat *stat, struct fuse_entry_param *out);
+
+/* For `stat` of what is as old as the directory it is in, and shows no size. */
+int node_stat_as_parent(struct fs *fs, const struct node *node, struct node_stat *out);
+
+/* What kinds do, by the file that says it. */
+extern const struct node_ops root_ops, type_ops, aggregate_ops;                /* node_dir.c */
+extern const struct node_ops events_ops, event_ops;                            /* node_events.c */
+extern const struct node_ops log_ops, stream_ops, rejections_ops, version_ops; /* node_text.c */
+extern const struct node_ops commands_ops;                                     /* node_commands.c */
+extern const struct node_ops at_ops, moment_ops, moment_stream_ops;            /* node_at.c */
+extern const struct node_ops control_ops, status_ops, config_ops, errors_ops;  /* node_control.c */
+
+#endif

@@ -1,0 +1,51 @@
+#include "node_text.h"
+
+const struct node_ops control_ops = {.stat = node_stat_as_parent};
+
+static int status_render(struct fs *fs, const struct node *node, struct buf *out) {
+    (void)node;
+    return store_status(fs->store, out);
+}
+
+static int config_render(struct fs *fs, const struct node *node, struct buf *out) {
+    (void)node;
+    return store_config(fs->store, out);
+}
+
+static int status_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    out->time = fs_now();
+    return snapshot_size(status_render, fs, node, &out->size);
+}
+
+static ssize_t status_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
+                           size_t n) {
+    return snapshot_read(status_render, fs, node, h, offset, out, n);
+}
+
+const struct node_ops status_ops = {.stat = status_stat, .open = text_open, .read = status_read};
+
+static int config_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    out->time = fs->started;
+    return snapshot_size(config_render, fs, node, &out->size);
+}
+
+static ssize_t config_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
+                           size_t n) {
+    return snapshot_read(config_render, fs, node, h, offset, out, n);
+}
+
+const struct node_ops config_ops = {.stat = config_stat, .open = text_open, .read = config_read};
+
+static int errors_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    (void)node;
+    journal_stat(store_errors(fs->store), (struct str){0}, &out->size, &out->time);
+    return 0;
+}
+
+static ssize_t errors_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
+                           size_t n) {
+    (void)node, (void)h;
+    return journal_read(store_errors(fs->store), (struct str){0}, offset, out, n);
+}
+
+const struct node_ops errors_ops = {.stat = errors_stat, .read = errors_read};

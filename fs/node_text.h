@@ -1,0 +1,24 @@
+/* Text that is read through a handle. Small files are rendered as a whole and shown as they were when the reader
+ * began; streams are read with a cursor. */
+#ifndef ESFS_NODE_TEXT_H
+#define ESFS_NODE_TEXT_H
+
+#include "node.h"
+
+/* `open` of a file whose handle holds a cursor or a rendered text. */
+int text_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out);
+
+/* Versions from..to of an aggregate, with the handle's cursor. */
+ssize_t range_read(struct fs *fs, uint64_t aggregate, uint64_t from, uint64_t to, struct handle *h, uint64_t offset,
+                   char *out, size_t n);
+
+/* Appends the file's text. 0 or a negative errno. */
+typedef int text_render(struct fs *fs, const struct node *node, struct buf *out);
+
+/* A read from the beginning renders the text anew, one further on continues in what was rendered: no reader gets
+ * the halves of two versions, and one that starts again sees news. */
+ssize_t snapshot_read(text_render *render, struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
+                      char *out, size_t n);
+int snapshot_size(text_render *render, struct fs *fs, const struct node *node, uint64_t *size);
+
+#endif

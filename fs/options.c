@@ -1,0 +1,236 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+const char options_help[] =
+    "Usage: esfs STORE MOUNTPOINT [-o option[,option...]] [-f]\n"
+    "Mounts the event store in the directory STORE, which is made if it is not there.\n"
+    "\n"
+    "  -f             stay in the foreground, log to stderr\n"
+    "  -d             the same, and show every request\n"
+    "  -h, --help     show this\n"
+    "  -V, --version  show the version\n"
+    "\n"
+    "  -o durability=commit  a write returns when it is on disk (the default)\n"
+    "  -o durability=fsync   fsync or close of the descriptor puts it there\n"
+    "  -o durability=os      the system does, when it likes\n"
+    "  -o max_command=SIZE   longest command, in bytes or with K or M behind it (1M; at most 64M)\n"
+    "  -o loglevel=LEVEL     error, warning, info (the default) or debug\n"
+    "  -o ro                 read only\n"
+    "  -o allow_other        let other users in, as the modes of the files say\n"
+    "and those of mount(8) and mount.fuse3(8). Unmount with: fusermount3 -u MOUNTPOINT\n";
+
+/* Options that libfuse and the kernel know. */
+static const char *const passed[] = {
+    "rw",        "suid",     "nosuid",     "dev",         "nodev",        "exec",         "noexec",
+    "sync",      "async",    "dirsync",    "noatime",     "blkdev",       "fsname=",      "subtype=",
+    "max_read=", "context=", "fscontext=", "defcontext=", "rootcontext=", "auto_unmount",
+};
+
+/* Options of fstab that concern others, and those that the kernel has by default. */
+static const char *const ignored[] = {
+    "defaults",   "user",        "users",   "nouser", "owner",         "group",      "auto",
+    "noauto",     "nofail",      "_netdev", "atime",  "diratime",      "nodiratime", "relatime",
+    "norelatime", "strictatime", "silent",  "loud",   "nostrictatime", "comment=",   "x-",
+};
+
+/* Names that end in '=' or '-' begin an option, the others are one. */
+static bool option_in(const char *option, const char *const *list, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes = strlen(list[i]);
+        bool prefix = list[i][bytes - 1] == '=' || list[i][bytes - 1] == '-';
+        if (prefix ? strncmp(option, list[i], bytes) == 0 : strcmp(option, list[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int read_durability(struct options *o, const char *value, struct err *err) {
+    if (strcmp(value, "commit") == 0)
+        o->engine.durability = DURABILITY_COMMIT;
+    else if (strcmp(value, "fsync") == 0)
+        o->engine.durability = DURABILITY_FSYNC;
+    else if (strcmp(value, "os") == 0)
+        o->engine.durability = DURABILITY_OS;
+    else
+        return err_set(err, EINVAL, "durability=%s: commit, fsync or os is meant", value);
+    return 0;
+}
+
+static int read_loglevel(struct options *o, const char *value, struct err *err) {
+    static const struct {
+        const char *name;
+        int priority;
+    } levels[] = {{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (strcmp(value, levels[i].name) != 0)
+            continue;
+        o->loglevel = levels[i].priority;
+        return 0;
+    }
+    return err_set(err, EINVAL, "loglevel=%s: error, warning, info or debug is meant", value);
+}
+
+static int read_max_command(struct options *o, const char *value, struct err *err) {
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(value, &end, 10);
+    int shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : 0;
+    bool number = end != value && *value >= '0' && *value <= '9' && !errno && end[shift ? 1 : 0] == '\0';
+    if (!number || n == 0 || n > (unsigned long long)STORE_MAX_COMMAND_LIMIT >> shift)
+        return err_set(err, EINVAL, "max_command=%s: a size from 1 to %dM is meant, like 512K", value,
+                       STORE_MAX_COMMAND_LIMIT >> 20);
+    o->engine.max_command = (size_t)n << shift;
+    return 0;
+}
+
+static int pass_on(struct options *o, const char *option) {
+    char *list = NULL;
+    /* Escaped, for a comma in a path is not the end of an option. */
+    if (fuse_opt_add_opt_escaped(&list, option) < 0)
+        return -ENOMEM;
+    int r = fuse_opt_add_arg(&o->fuse, "-o") < 0 || fuse_opt_add_arg(&o->fuse, list) < 0 ? -ENOMEM : 0;
+    free(list);
+    return r;
+}
+
+static const char *value_of(const char *option, const char *name) {
+    size_t n = strlen(name);
+    return strncmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
+}
+
+static int read_option(struct options *o, const char *option, struct err *err) {
+    const char *value;
+    if ((value = value_of(option, "durability")))
+        return read_durability(o, value, err);
+    if ((value = value_of(option, "loglevel")))
+        return read_loglevel(o, value, err);
+    if ((value = value_of(option, "max_command")))
+        return read_max_command(o, value, err);
+    if (strcmp(option, "ro") == 0) {
+        o->engine.read_only = o->engine.must_exist = true;
+        return pass_on(o, option);
+    }
+    if (strcmp(option, "allow_other") == 0 || strcmp(option, "allow_root") == 0) {
+        o->shared = true;
+        return pass_on(o, option);
+    }
+    if (option_in(option, passed, sizeof passed / sizeof *passed))
+        return pass_on(o, option);
+    if (*option == '\0' || option_in(option, ignored, sizeof ignored / sizeof *ignored))
+        return 0;
+    return err_set(err, EINVAL, "unknown option: %s", option);
+}
+
+/* A list as in fstab: commas between, a backslash before a comma that belongs to a value. */
+static int read_list(struct options *o, const char *list, struct err *err) {
+    char *option = malloc(strlen(list) + 1);
+    if (!option)
+        return err_set(err, ENOMEM, "out of memory");
+    int r = 0;
+    while (r == 0) {
+        size_t n = 0;
+        for (; *list && *list != ','; list++) {
+            if (*list == '\\' && list[1])
+                list++;
+            option[n++] = *list;
+        }
+        option[n] = '\0';
+        r = read_option(o, option, err);
+        if (*list++ == '\0')
+            break;
+    }
+    free(option);
+    return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory") : r;
+}
+
+/* The daemon leaves its directory, and the store may not be there yet. */
+static char *path_absolute(const char *path) {
+    char *there = realpath(path, NULL), *cwd, *joined;
+    if (there)
+        return there;
+    if (*path == '/')
+        return strdup(path);
+    cwd = getcwd(NULL, 0);
+    if (!cwd)
+        return NULL;
+    int n = asprintf(&joined, "%s/%s", cwd, path);
+    free(cwd);
+    return n < 0 ? NULL : joined;
+}
+
+static int read_paths(struct options *o, int argc, char **argv, struct err *err) {
+    if (argc < 2)
+        return err_set(err, EINVAL, argc < 1 ? "STORE and MOUNTPOINT are missing" : "MOUNTPOINT is missing");
+    if (argc > 2)
+        return err_set(err, EINVAL, "one argument too many: %s", argv[2]);
+    o->store = path_absolute(argv[0]);
+    if (!o->store)
+        return err_set(err, errno, "%s: %s", argv[0], strerror(errno));
+    o->mountpoint = realpath(argv[1], NULL);
+    struct stat st;
+    if (!o->mountpoint || stat(o->mountpoint, &st) < 0) {
+        const char *hint = errno == ENOTCONN ? " (a dead mount is in the way: fusermount3 -u)" : "";
+        return err_set(err, errno, "%s: %s%s", argv[1], strerror(errno), hint);
+    }
+    return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "%s: is not a directory", argv[1]);
+}
+
+/* The path in what `mount` and `df` show, unless the user named it otherwise. libfuse takes the last one given. */
+static int add_names(struct options *o) {
+    char *name = NULL;
+    if (asprintf(&name, "fsname=%s", o->store) < 0)
+        return -ENOMEM;
+    int r = pass_on(o, name);
+    free(name);
+    return r < 0 ? r : pass_on(o, "subtype=esfs");
+}
+
+int options_read(struct options *o, int argc, char **argv, struct err *err) {
+    static const struct option longs[] = {{"help", 0, 0, 'h'}, {"version", 0, 0, 'V'}, {0}};
+    *o = (struct options){.loglevel = LOG_INFO, .fuse = FUSE_ARGS_INIT(0, NULL)};
+    bool debug = false;
+    int c, r = fuse_opt_add_arg(&o->fuse, "esfs") < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
+    opterr = 0;
+    while (r == 0 && (c = getopt_long(argc, argv, ":o:fdhV", longs, NULL)) != -1) {
+        switch (c) {
+        case 'o':
+            r = read_list(o, optarg, err);
+            break;
+        case 'd':
+            debug = true;
+            /* fall through */
+        case 'f':
+            o->foreground = true;
+            break;
+        case 'h':
+            o->help = true;
+            return 0;
+        case 'V':
+            o->version = true;
+            return 0;
+        case ':':
+            return err_set(err, EINVAL, "-%c wants a value", optopt);
+        default:
+            return err_set(err, EINVAL, "unknown option: %s", argv[optind - 1]);
+        }
+    }
+    if (r == 0)
+        r = read_paths(o, argc - optind, argv + optind, err);
+    if (r == 0 && (add_names(o) < 0 || (debug && fuse_opt_add_arg(&o->fuse, "-d") < 0)))
+        r = err_set(err, ENOMEM, "out of memory");
+    return r;
+}
+
+void options_free(struct options *o) {
+    fuse_opt_free_args(&o->fuse);
+    free(o->store);
+    free(o->mountpoint);
+}

@@ -1,0 +1,321 @@
+#include "window.h"
+
+#include "run.h"
+#include "story.h"
+#include "table.h"
+#include "varint.h"
+
+#include <errno.h>
+
+/* --- the hash table */
+
+static void a_table_finds_what_was_put_in(void **state) {
+    (void)state;
+    struct table t = {0};
+    struct table_probe probe;
+    assert_int_equal(table_first(&t, 7, &probe), TABLE_NONE);
+    for (uint32_t i = 0; i < 5000; i++)
+        assert_int_equal(table_put(&t, table_hash_number(i), i), 0);
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint32_t found = table_first(&t, table_hash_number(i), &probe);
+        while (found != i && found != TABLE_NONE)
+            found = table_next(&t, &probe);
+        assert_int_equal(found, i);
+    }
+    table_free(&t);
+}
+
+static void equal_hashes_are_all_found_in_turn(void **state) {
+    (void)state;
+    struct table t = {0};
+    struct table_probe probe;
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(table_put(&t, UINT64_MAX, i), 0);
+    bool seen[100] = {false};
+    size_t n = 0;
+    for (uint32_t i = table_first(&t, UINT64_MAX, &probe); i != TABLE_NONE; i = table_next(&t, &probe)) {
+        assert_false(seen[i]);
+        seen[i] = true;
+        n++;
+    }
+    assert_int_equal(n, 100);
+    assert_int_equal(table_first(&t, 0, &probe), TABLE_NONE);
+    table_free(&t);
+}
+
+/* --- keys and values */
+
+static void keys_sort_as_their_numbers_do(void **state) {
+    (void)state;
+    static const uint64_t numbers[] = {0, 1, 255, 256, 65535, 1ULL << 32, (1ULL << 40) - 1, UINT64_MAX};
+    for (size_t i = 0; i + 1 < sizeof numbers / sizeof *numbers; i++) {
+        struct key a = key_run(7, numbers[i]), b = key_run(7, numbers[i + 1]), c = key_run(8, 0);
+        assert_true(memcmp(a.p, b.p, a.n) < 0);
+        assert_true(memcmp(b.p, c.p, b.n) < 0);
+        uint64_t aggregate, version;
+        assert_int_equal(key_run_read(key_str(&b), &aggregate, &version), 0);
+        assert_int_equal(aggregate, 7);
+        assert_int_equal(version, numbers[i + 1]);
+    }
+    struct key other = key_aggregate(1);
+    uint64_t x, y;
+    assert_int_equal(key_run_read(key_str(&other), &x, &y), -EBADMSG);
+}
+
+static void values_come_back_and_damaged_ones_do_not(void **state) {
+    (void)state;
+    struct buf b = {0};
+    struct meta m = {.head = {1, 2, 3, 4, 5, 6, "link"}, .block_key = "key"}, read;
+    memset(&read, 0, sizeof read);
+    value_put_meta(&b, &m);
+    assert_int_equal(value_read_meta(buf_str(&b), &read), 0);
+    assert_int_equal(read.head.next_type, 6);
+    assert_memory_equal(read.head.link, m.head.link, DIGEST_CHAIN);
+    for (size_t n = 0; n < b.n; n++)
+        assert_int_equal(value_read_meta((struct str){b.p, n}, &read), -EBADMSG);
+    buf_clear(&b);
+    struct index_command c = {.version = 300, .position = 1ULL << 50, .n_events = 2}, c2;
+    value_put_command(&b, &c);
+    assert_int_equal(value_read_command(buf_str(&b), &c2), 0);
+    assert_int_equal(c2.position, c.position);
+    buf_put_char(&b, 0);
+    assert_int_equal(value_read_command(buf_str(&b), &c2), -EBADMSG);
+    buf_clear(&b);
+    struct index_type t = {.name = STR("order"), .events = 9, .bytes = 1000, .aggregates = 2, .time = 5}, t2;
+    bool exists = false;
+    value_put_type(&b, &t, true);
+    assert_int_equal(value_read_type(buf_str(&b), &t2, &exists), 0);
+    assert_true(exists && str_eq(t2.name, t.name) && t2.bytes == 1000);
+    buf_free(&b);
+}
+
+static void runs_come_back_and_cut_ones_do_not(void **state) {
+    (void)state;
+    struct run_entry entries[RUN_MAX];
+    uint64_t offset = 1000;
+    for (uint32_t i = 0; i < RUN_MAX; i++) {
+        entries[i] = (struct run_entry){1 + i * i, 5000 + i * 1000003ULL, offset, 100 + i, STR("Placed")};
+        if (i % 3 == 0)
+            entries[i].type = STR("Moved");
+        offset += entries[i].size;
+    }
+    for (uint32_t n = 1; n <= RUN_MAX; n += 51) {
+        struct buf b = {0};
+        struct run run;
+        struct run_at at;
+        run_put(&b, entries, n);
+        assert_int_equal(run_open(&run, buf_str(&b)), 0);
+        assert_int_equal(run.offset, 1000);
+        assert_int_equal(run.offset + run.bytes, entries[n - 1].offset + entries[n - 1].size);
+        assert_int_equal(run.first_time + run.span, entries[n - 1].time);
+        run_begin(&run, &at);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_int_equal(run_next(&run, &at), 0);
+            assert_int_equal(at.entry.position, entries[i].position);
+            assert_int_equal(at.entry.time, entries[i].time);
+            assert_int_equal(at.entry.offset, entries[i].offset);
+            assert_int_equal(at.entry.size, entries[i].size);
+            assert_true(str_eq(at.entry.type, entries[i].type));
+        }
+        assert_int_equal(run_next(&run, &at), 1);
+        for (size_t cut = 0; cut < b.n; cut++) {
+            int r = run_open(&run, (struct str){b.p, cut});
+            run_begin(&run, &at);
+            while (r == 0)
+                r = run_next(&run, &at);
+            assert_int_equal(r, -EBADMSG);
+        }
+        buf_free(&b);
+    }
+}
+
+/* --- windows */
+
+struct shop { /* a window with what it needs */
+    struct story story;
+    struct types types;
+    struct decoded decoded;
+    struct window *window;
+    struct index_head head;
+};
+
+static int find_nothing(void *arg, uint64_t aggregate, struct made *out, struct arena *names, struct err *err) {
+    (void)arg, (void)out, (void)names, (void)err;
+    fail_msg("aggregate %llu was looked up", (unsigned long long)aggregate);
+    return INDEX_NONE;
+}
+
+static int shop_apply(struct shop *s) {
+    struct str chunks[64], key;
+    size_t n = block_chunks(s->story.builder);
+    assert_true(n <= 64);
+    for (size_t i = 0; i < n; i++)
+        block_chunk(s->story.builder, i, &key, &chunks[i]);
+    struct decoded_scope scope = {&s->types, story_store_id, find_nothing, s};
+    int r = decoded_read(&s->decoded, &scope, &s->head, chunks, n, s->story.head.link, NULL);
+    if (r == 0)
+        r = window_apply(s->window, &s->types, &s->decoded, NULL);
+    if (r == 0)
+        s->head = s->decoded.after.head;
+    return r;
+}
+
+static void shop_open(struct shop *s) {
+    memset(s, 0, sizeof *s);
+    story_begin(&s->story, 5);
+    s->head = (struct index_head){.next_aggregate = 1, .next_type = 1};
+    assert_int_equal(types_init(&s->types), 0);
+    s->window = window_new(&s->head);
+    story_block_begin(&s->story);
+    story_add_type(&s->story);
+}
+
+static void shop_close(struct shop *s) {
+    window_free(s->window);
+    decoded_free(&s->decoded);
+    types_free(&s->types);
+    story_end(&s->story);
+}
+
+struct emitted {
+    size_t n[256], deleted;
+    char last[KEY_BYTES_MAX];
+    size_t last_n;
+};
+
+static int note_key(void *arg, struct str key, const struct str *value, struct err *err) {
+    struct emitted *e = arg;
+    (void)err;
+    int c = memcmp(e->last, key.p, e->last_n < key.n ? e->last_n : key.n);
+    assert_true(c < 0 || (c == 0 && e->last_n < key.n));
+    memcpy(e->last, key.p, key.n);
+    e->last_n = key.n;
+    e->n[(uint8_t)key.p[0]]++;
+    e->deleted += !value;
+    return 0;
+}
+
+static void keys_come_out_ascending_and_each_once(void **state) {
+    (void)state;
+    struct shop s;
+    shop_open(&s);
+    for (int i = 0; i < 40; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%d", (i * 7) % 40);
+        uint64_t no = story_add_aggregate(&s.story, 1, id);
+        story_command(&s.story, no, 300, true);
+        story_command(&s.story, 1 + (uint64_t)i / 2, 2, true);
+    }
+    story_block_end(&s.story, NULL);
+    assert_int_equal(shop_apply(&s), 0);
+    assert_int_equal(s.window->weight, 40 * 302 + 80 + 80);
+    window_seal(s.window, &s.types);
+    struct emitted e = {0};
+    assert_int_equal(window_emit(s.window, note_key, &e, NULL), 0);
+    assert_int_equal(e.n[KEY_COMMAND], 80);
+    assert_int_equal(e.n[KEY_AGGREGATE], 40);
+    assert_int_equal(e.n[KEY_LISTING], 40);
+    assert_int_equal(e.n[KEY_NAME], 40);
+    assert_int_equal(e.n[KEY_RUN], 80);
+    assert_int_equal(e.n[KEY_TYPE], 1);
+    assert_int_equal(e.n[KEY_META], 1);
+    assert_int_equal(e.n[KEY_CHUNK], 3 * block_chunks(s.story.builder)); /* of all, of the type, by position */
+    assert_int_equal(e.deleted, 0);
+    shop_close(&s);
+}
+
+/* A name may be taken, given back and taken again within one window, and only its last state comes out. */
+static void a_name_that_comes_and_goes_leaves_its_last_state(void **state) {
+    (void)state;
+    struct shop s;
+    shop_open(&s);
+    story_undeclare(&s.story, story_add_aggregate(&s.story, 1, "again"));
+    story_undeclare(&s.story, story_add_aggregate(&s.story, 1, "gone"));
+    uint64_t no = story_add_aggregate(&s.story, 1, "again");
+    story_block_end(&s.story, NULL);
+    assert_int_equal(shop_apply(&s), 0);
+    assert_int_equal(window_name(s.window, 1, STR("again"))->no, no);
+    assert_true(window_name(s.window, 1, STR("gone"))->undeclared);
+    assert_null(window_name(s.window, 1, STR("never")));
+    assert_null(window_name(s.window, 2, STR("again")));
+    window_seal(s.window, &s.types);
+    struct emitted e = {0};
+    assert_int_equal(window_emit(s.window, note_key, &e, NULL), 0);
+    assert_int_equal(e.n[KEY_AGGREGATE], 3);
+    assert_int_equal(e.n[KEY_NAME], 1);
+    assert_int_equal(e.n[KEY_LISTING], 1);
+    assert_int_equal(e.deleted, 0);
+    assert_int_equal(types_get(&s.types, 1)->is.aggregates, 1);
+    shop_close(&s);
+}
+
+static void a_stream_with_a_gap_is_refused(void **state) {
+    (void)state;
+    struct shop s;
+    shop_open(&s);
+    uint64_t no = story_add_aggregate(&s.story, 1, "one");
+    story_command(&s.story, no, 2, false);
+    s.story.aggregates[0].version++;
+    story_command(&s.story, no, 1, false);
+    story_block_end(&s.story, NULL);
+    assert_int_equal(shop_apply(&s), -EBADMSG);
+    shop_close(&s);
+}
+
+static void a_command_id_given_twice_is_refused(void **state) {
+    (void)state;
+    struct shop s;
+    shop_open(&s);
+    uint64_t no = story_add_aggregate(&s.story, 1, "one");
+    uint64_t random = s.story.random;
+    story_command(&s.story, no, 0, true);
+    s.story.random = random;
+    story_command(&s.story, no, 0, true);
+    story_block_end(&s.story, NULL);
+    assert_int_equal(shop_apply(&s), -EBADMSG);
+    shop_close(&s);
+}
+
+static void records_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        enum record_kind kind;
+        uint32_t type_no;
+        uint64_t aggregate;
+        const char *name;
+    } wrong[] = {
+        {RECORD_TYPE, 3, 0, "skipped"},       {RECORD_TYPE, 1, 0, "twice"}, {RECORD_NAME, 1, 2, "skipped"},
+        {RECORD_NAME, 7, 1, "of no type"},    {RECORD_NAME, 1, 1, ""},      {RECORD_COMMAND, 1, 1, "not made"},
+        {RECORD_UNDECLARE, 1, 9, "not made"}, {RECORD_UNTYPE, 9, 0, ""},    {RECORD_DECLARE, 9, 1, ""},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct shop s;
+        shop_open(&s);
+        if (wrong[i].kind == RECORD_COMMAND) {
+            struct record r = {.kind = RECORD_COMMAND, .time = ++s.story.head.time, .type_no = 1, .aggregate = 1};
+            r.name = str_of(wrong[i].name);
+            block_put_command(s.story.builder, &r, NULL, 0, 0);
+        } else {
+            story_say(&s.story, wrong[i].kind, wrong[i].type_no, wrong[i].aggregate, wrong[i].name);
+        }
+        story_block_end(&s.story, NULL);
+        assert_int_equal(shop_apply(&s), -EBADMSG);
+        shop_close(&s);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_finds_what_was_put_in),
+        cmocka_unit_test(equal_hashes_are_all_found_in_turn),
+        cmocka_unit_test(keys_sort_as_their_numbers_do),
+        cmocka_unit_test(values_come_back_and_damaged_ones_do_not),
+        cmocka_unit_test(runs_come_back_and_cut_ones_do_not),
+        cmocka_unit_test(keys_come_out_ascending_and_each_once),
+        cmocka_unit_test(a_name_that_comes_and_goes_leaves_its_last_state),
+        cmocka_unit_test(a_stream_with_a_gap_is_refused),
+        cmocka_unit_test(a_command_id_given_twice_is_refused),
+        cmocka_unit_test(records_that_cannot_be_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
