@@ -3,12 +3,13 @@
 set -eu
 cd "$1"
 missing=0
-for file in core/*.c core/*.cc fs/*.c tools/*.c tests/unit/test_*.c tests/fs/*.c tests/fs/test_*.py tests/fuzz/*.c \
-  tests/bench/*.c; do
+for file in core/*.c core/*/*.c core/*/*.cc fs/*.c tools/*.c tests/unit/test_*.c tests/fs/*.c tests/fs/test_*.py \
+  tests/fuzz/*.c tests/bench/*.c; do
   [ -e "$file" ] || continue
-  name=${file##*/}
-  grep -q "'${name%.*}\(\.[a-z]*\)\?'" "${file%/*}/meson.build" && continue
-  echo "$file: not in ${file%/*}/meson.build"
+  list=${file%/*}/meson.build name=${file##*/}
+  case $file in core/*) list=core/meson.build name=${file#core/} ;; esac
+  grep -q "'${name%.*}\(\.[a-z]*\)\?'" "$list" && continue
+  echo "$file: not in $list"
   missing=1
 done
 exit $missing

@@ -65,6 +65,31 @@ enum { JSON_MALFORMED = 1 };
 int json_object_read(struct json_parser *p, struct str text, struct arena *arena, struct json_member **members,
                      size_t *n_members, const char **why);
 
+/* A value with everything in it, for whoever looks at all of it: schemas, handlers. */
+struct json_value {
+    enum json_kind kind;
+    uint32_t n;     /* of items or fields */
+    struct str raw; /* the source as it came; of a string with its quotes and escapes */
+    union {
+        struct str text;           /* string: unescaped; number: its digits as they came */
+        struct json_value *items;  /* array */
+        struct json_field *fields; /* object, in the order of the source; names are distinct */
+    };
+};
+
+struct json_field {
+    struct str name; /* unescaped */
+    struct json_value value;
+};
+
+/* Reads one complete value of any kind, followed by JSON_PADDING readable bytes; checks all that json_object_read()
+ * checks. The tree lives in the arena and points into the text, which must outlive it. Returns as json_object_read().
+ */
+int json_tree_read(struct json_parser *p, struct str text, struct arena *arena, struct json_value *out,
+                   const char **why);
+/* The member of an object; NULL when there is none, or it is no object. */
+const struct json_value *json_field(const struct json_value *object, struct str name);
+
 #ifdef __cplusplus
 }
 #endif
