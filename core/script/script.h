@@ -1,0 +1,195 @@
+/* Lua for handlers: a sandbox in which the same input gives the same bytes, on every run and every machine.
+ *
+ * A script is one Lua 5.4 state. Definition files (aggregates/order.lua) are loaded into it, each with globals of its
+ * own that are frozen once it is loaded; their functions are called with JSON values and give JSON values back. There
+ * is no io, os, debug, package, load, coroutine, metatable, clock or randomness; tostring() shows no addresses; pairs()
+ * and next() go in a fixed order (integers ascending, then strings by their bytes); require() finds the domain's
+ * lib/NAME.lua alone, a fresh instance for each definition file.
+ *
+ * Values. JSON objects and arrays are tables that remember which they were, the order in which members came, and the
+ * digits of numbers that Lua would print differently (1.10, 1e3). Integers of 64 bits are integers; every other number
+ * is a float. null is the value `null`. array{} makes an array, also an empty one; a table with a key 1 is an array
+ * too; anything else is an object. Coming back, members that came in keep their order and members that Lua added
+ * follow, sorted; a number that is still what it was has its digits. decimal("1.10") makes a decimal.h number with
+ * arithmetic and comparison, which JSON shows as a number. What JSON cannot hold (a function, NaN, a cycle, a hole in
+ * an array, a key that is no string) is an error that names the path.
+ *
+ * Limits. Each call may run script_limits.instructions and grow memory by script_limits.memory; patterns whose matching
+ * could take for ever, and strings over the limit, are refused before they begin. What breaks a limit is an error like
+ * others, and no pcall() goes on after it.
+ *
+ * Threads: one at a time for one script. lua.h is included by lua_api.h alone, which is for script_*.c alone. */
+#ifndef ESFS_SCRIPT_H
+#define ESFS_SCRIPT_H
+
+#include "arena.h"
+#include "buf.h"
+#include "err.h"
+#include "json.h"
+#include "str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct script;
+
+/* A Lua value that is kept until script_drop(). 0 is nil and needs no dropping. */
+typedef int script_value;
+
+struct script_limits {
+    uint64_t instructions; /* of one call; 0: SCRIPT_INSTRUCTIONS */
+    size_t memory;         /* bytes that one call may add; 0: SCRIPT_MEMORY */
+};
+#define SCRIPT_INSTRUCTIONS 10000000
+#define SCRIPT_MEMORY (64 << 20)
+
+/* Gives the text of lib/<name>.lua: false when there is none. The text lives as long as the script. */
+typedef bool script_library(void *arg, struct str name, struct str *text);
+
+struct script_options {
+    struct script_limits limits;
+    script_library *library;
+    void *arg;
+};
+
+int script_new(struct script **out, const struct script_options *options); /* 0 or -ENOMEM */
+void script_free(struct script *s);                                        /* NULL is fine */
+size_t script_memory(const struct script *s);                              /* bytes in use */
+/* Collects garbage for a while; between calls. */
+void script_collect(struct script *s, bool fully);
+
+/* Why a call failed. */
+struct script_fault {
+    char file[96];        /* "aggregates/order.lua", or empty when no line is to blame */
+    int line;             /* 0: none */
+    char text[512];       /* without the place */
+    char traceback[1024]; /* lines, innermost first */
+};
+
+enum {
+    SCRIPT_FAILED = 1,   /* the handler's error, or a limit; *fault says which */
+    SCRIPT_REJECTED = 2, /* it called reject(); fault->text is the reason */
+};
+/* All calls below give 0, one of these, or -ENOMEM. */
+
+/* --- loading and looking at definitions */
+
+/* Runs a file, which must return a table. `name` is what faults call it. With `tests`, more functions are there (see
+ * script_define()). */
+int script_load(struct script *s, const char *name, struct str text, script_value *out, struct script_fault *fault);
+
+enum script_kind {
+    SCRIPT_NIL,
+    SCRIPT_NULL,
+    SCRIPT_BOOLEAN,
+    SCRIPT_INTEGER,
+    SCRIPT_FLOAT,
+    SCRIPT_STRING,
+    SCRIPT_DECIMAL,
+    SCRIPT_ARRAY,
+    SCRIPT_OBJECT,
+    SCRIPT_FUNCTION,
+    SCRIPT_OTHER,
+};
+enum script_kind script_kind(struct script *s, script_value v);
+bool script_boolean(struct script *s, script_value v);
+int64_t script_integer(struct script *s, script_value v);
+struct str script_string(struct script *s, script_value v); /* valid until script_drop(v) */
+/* A member, an item (from 1): to be dropped. 0 when there is none. */
+script_value script_member(struct script *s, script_value table, const char *name);
+script_value script_item(struct script *s, script_value table, int64_t i);
+int64_t script_length(struct script *s, script_value table);
+/* Every member of a table, integer keys ascending (as decimal text), then strings by their bytes; key and value live
+ * during the call. Stops at the first return that is not 0 and gives that. */
+typedef int script_visit(void *arg, struct str key, bool key_is_integer, script_value value);
+int script_each(struct script *s, script_value table, script_visit *visit, void *arg);
+void script_drop(struct script *s, script_value v);
+/* Where a function was defined, for messages: "aggregates/order.lua:12". */
+void script_place(struct script *s, script_value function, char out[128]);
+
+/* --- values in and out */
+
+/* A value of Lua made from a tree, to be dropped. */
+int script_of_json(struct script *s, const struct json_value *tree, script_value *out);
+/* Minified JSON, appended. SCRIPT_FAILED names the path. */
+int script_to_json(struct script *s, script_value v, struct buf *out, struct script_fault *fault);
+
+/* States are kept in a form of their own that loses nothing (kinds of numbers, decimals, digits, order of members,
+ * arrays): what is read back behaves exactly as what was written. FORMAT.md, "States". */
+int script_freeze(struct script *s, script_value v, struct buf *out, struct script_fault *fault);
+int script_thaw(struct script *s, struct str frozen, script_value *out); /* also -EUCLEAN: not what was frozen */
+
+/* --- handlers of aggregates */
+
+/* What a handler is told of an event: an object with the members type, data, aggregate ("order/1001"), subject
+ * ("1001"), source, id, time (RFC 3339 text), version, position (as in events: 16 digits), uid, commandid,
+ * correlationid, causationid, traceparent (those that are set) and meta (an object). */
+struct script_event {
+    struct str aggregate, subject, source, id, time, type, position;
+    uint64_t version;
+    uint32_t uid;
+    struct str commandid, correlationid, causationid, traceparent; /* empty: not there */
+    const struct json_value *meta;                                 /* an object, or NULL for {} */
+    const struct json_value *data;                                 /* an object */
+};
+
+/* What decide is told of a command: members as named; gids an array; uuid(n) a function, the n-th (from 1, at most
+ * 1000) id derived from `seed`, as a UUID of version 8. */
+struct script_command {
+    struct str aggregate, type, id, time, correlationid;
+    uint64_t version; /* of the aggregate before the command */
+    uint32_t uid;
+    const uint32_t *gids;
+    size_t n_gids;
+    const struct json_value *meta; /* an object, or NULL for {} */
+    const struct json_value *data;
+    uint8_t seed[16];
+};
+
+/* Events that a handler made: type and data (minified JSON), in the order in which it returned them; in the arena that
+ * was given. */
+struct script_made {
+    struct str type, data;
+};
+struct script_list {
+    struct script_made *items;
+    size_t n;
+};
+
+/* get(name) of a decider: gives the state of another aggregate ("customer/7") to be read. The value stays the
+ * caller's. An error is raised in the handler with the words of `err`. */
+typedef int script_get(void *arg, struct str aggregate, script_value *state, struct err *err);
+
+/* initial(id); without a handler (0) an empty object. `state` is to be dropped. */
+int script_initial(struct script *s, script_value handler, struct str id, script_value *state,
+                   struct script_fault *fault);
+/* decide(state, cmd, get). The handler sees the state (and what get gives) as if it had a copy: it may write to it,
+ * and the state does not change, at a cost that does not grow with the state's size. It returns any number of
+ * event(type, data), as several values or a list; an event made and not returned is an error. */
+int script_decide(struct script *s, script_value handler, script_value state, const struct script_command *cmd,
+                  script_get *get, void *arg, struct arena *arena, struct script_list *out, struct script_fault *fault);
+/* evolve(state, event): changes the state, or returns another one that takes its place (*state is then replaced). After
+ * a failure the state is half changed and of no use. */
+int script_evolve(struct script *s, script_value handler, script_value *state, const struct script_event *e,
+                  struct script_fault *fault);
+/* A unique rule: f(state), the state protected as in decide. A string, number, boolean or decimal is appended to `out`
+ * as JSON with *present set; nil and null are none. */
+int script_unique(struct script *s, script_value handler, script_value state, struct buf *out, bool *present,
+                  struct script_fault *fault);
+/* An upcast: f(data, event). It returns data (an object; the type stays), event(type, data), a list of events, or
+ * `drop` (n is then 0). */
+int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
+                  struct script_list *out, struct script_fault *fault);
+
+/* --- for tools */
+
+/* A function of C that definition files can call: arguments as an array value, its result to be dropped by the script.
+ * SCRIPT_FAILED raises fault->text. Before the first script_load(). */
+typedef int script_native(void *arg, struct script *s, script_value arguments, script_value *result,
+                          struct script_fault *fault);
+int script_define(struct script *s, const char *name, script_native *native, void *arg);
+/* Calls a function with the items of an array (0: none); the result (its first value) is to be dropped. */
+int script_call(struct script *s, script_value function, script_value arguments, script_value *result,
+                struct script_fault *fault);
+
+#endif
