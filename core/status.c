@@ -1,6 +1,7 @@
 /* .esfs/status.json and .esfs/config.json: one JSON object each, a newline at the end. */
 #include "store_parts.h"
 
+#include "domain.h"
 #include "event.h"
 
 #include <errno.h>
@@ -41,6 +42,34 @@ static int put(struct buf *out, json_t *object) {
     buf_put_char(out, '\n');
     free(text);
     return out->oom ? -ENOMEM : 0;
+}
+
+static json_t *text_of(struct str s) {
+    return json_stringn(s.p, s.n);
+}
+
+/* The domain in force: from where, which files (as a hash), for what. */
+static json_t *domain_object(const struct domain *d) {
+    json_t *object = json_object(), *types = json_array();
+    char hash[2 * DIGEST_CHAIN + 1];
+    for (size_t i = 0; i < DIGEST_CHAIN; i++)
+        snprintf(hash + 2 * i, 3, "%02x", d->hash[i]);
+    for (size_t i = 0; i < d->n_types; i++)
+        json_array_append_new(types, text_of(d->types[i].name));
+    json_object_set_new(object, "directory", text_of(d->directory));
+    json_object_set_new(object, "hash", json_string(hash));
+    json_object_set_new(object, "types", types);
+    return object;
+}
+
+static void put_domain(struct store *s, json_t *object) {
+    struct domain *d = store_domain(s);
+    if (!d)
+        return;
+    json_object_set_new(object, "domain", domain_object(d));
+    json_object_set_new(object, "assert_format", json_boolean(s->options.assert_format));
+    json_object_set_new(object, "root_allowed", json_boolean(s->options.ownership.root_allowed));
+    domain_unref(d);
 }
 
 /* "ok", "no-room" (commands get ENOSPC until there is room) or "read-only" (with the reason). */
@@ -118,5 +147,6 @@ int store_config(struct store *s, struct buf *out) {
     json_object_set_new(object, "durability", json_string(durability[s->options.durability]));
     json_object_set_new(object, "max_command", number(s->options.max_command));
     json_object_set_new(object, "read_only", json_boolean(s->options.read_only));
+    put_domain(s, object);
     return put(out, object);
 }

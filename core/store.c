@@ -2,6 +2,8 @@
 
 #include "digest.h"
 #include "event.h"
+#include "handlers.h"
+#include "renders.h"
 #include "store_parts.h"
 #include "turn.h"
 
@@ -14,6 +16,7 @@
 
 #define REJECTIONS_BYTES (4 << 20)
 #define ERRORS_BYTES (1 << 20)
+#define EXCERPT_BYTES 1024 /* of a command's data in a line of errors */
 
 uint64_t store_now(void) {
     struct timespec t;
@@ -23,7 +26,7 @@ uint64_t store_now(void) {
 
 /* --- telling */
 
-static void tell(struct store *s, int priority, const char *line) {
+void store_tell(struct store *s, int priority, const char *line) {
     if (s->options.log)
         s->options.log(s->options.log_arg, priority, line);
 }
@@ -44,7 +47,72 @@ void store_report(struct store *s, const char *what, const struct err *err) {
         journal_add(s->errors, (struct str){NULL, 0}, buf_str(&line), time);
     buf_free(&line);
     snprintf(text, sizeof text, "%s: %s", what, err->text);
-    tell(s, LOG_ERR, text);
+    store_tell(s, LOG_ERR, text);
+}
+
+/* The beginning of data, not cut in the middle of a character. */
+static struct str excerpt(struct str text) {
+    if (text.n <= EXCERPT_BYTES)
+        return text;
+    text.n = EXCERPT_BYTES;
+    while (text.n > 0 && ((uint8_t)text.p[text.n] & 0xc0) == 0x80)
+        text.n--;
+    return text;
+}
+
+static void put_failure(struct buf *line, const struct handler_failure *failure) {
+    const struct script_fault *fault = failure->fault;
+    const struct command *c = failure->command;
+    char text[sizeof fault->file + sizeof fault->text + 32];
+    if (fault->file[0])
+        snprintf(text, sizeof text, "%s:%d: %s", fault->file, fault->line, fault->text);
+    else
+        snprintf(text, sizeof text, "%s", fault->text);
+    buf_put_text(line, ",\"what\":");
+    buf_put_json_string(line, str_of(failure->what));
+    buf_put_text(line, ",\"error\":");
+    buf_put_json_string(line, str_of(text));
+    if (fault->file[0]) {
+        buf_put_text(line, ",\"file\":");
+        buf_put_json_string(line, str_of(fault->file));
+        buf_printf(line, ",\"line\":%d", fault->line);
+    }
+    if (fault->traceback[0]) {
+        buf_put_text(line, ",\"traceback\":");
+        buf_put_json_string(line, str_of(fault->traceback));
+    }
+    if (!c)
+        return;
+    buf_put_text(line, ",\"aggregate\":");
+    char name[2 * NAME_MAX_BYTES + 2];
+    int n = snprintf(name, sizeof name, "%.*s/%.*s", (int)c->aggregate_type.n, c->aggregate_type.p,
+                     (int)c->aggregate_id.n, c->aggregate_id.p);
+    buf_put_json_string(line, (struct str){name, (size_t)n});
+    buf_put_text(line, ",\"command\":");
+    buf_put_json_string(line, c->type);
+    if (c->id.n) {
+        buf_put_text(line, ",\"commandid\":");
+        buf_put_json_string(line, c->id);
+    }
+    buf_put_text(line, ",\"data\":");
+    buf_put_json_string(line, excerpt(c->data));
+}
+
+void store_report_handler(struct store *s, const struct handler_failure *failure) {
+    char at[EVENT_TIME_CHARS];
+    struct buf line = {0};
+    uint64_t time = store_now();
+    event_time(time, at);
+    buf_put_text(&line, "{\"time\":\"");
+    buf_put(&line, at, sizeof at);
+    buf_put_char(&line, '"');
+    put_failure(&line, failure);
+    if (failure->caller)
+        buf_printf(&line, ",\"uid\":%" PRIu32 ",\"pid\":%" PRId32, failure->caller->who.uid, failure->caller->pid);
+    buf_put_text(&line, "}\n");
+    if (!line.oom)
+        journal_add(s->errors, (struct str){NULL, 0}, buf_str(&line), time);
+    buf_free(&line);
 }
 
 static void fallen(void *arg, const struct err *err) {
@@ -111,7 +179,7 @@ static int open_db(struct store *s, struct err *err) {
                  "the store was opened read-only: the disk had less free space than the reserve of %" PRIu64
                  " MiB; make room and mount again",
                  db_reserve_bytes() >> 20);
-        tell(s, LOG_WARNING, s->read_only);
+        store_tell(s, LOG_WARNING, s->read_only);
     }
     int r = db_open(&s->db, home_db_path(s->home), &options, err);
     if (r == 0)
@@ -132,7 +200,8 @@ static int start(struct store *s, struct err *err) {
     s->log = log_new(s->db, s->index);
     s->rejections = journal_new(REJECTIONS_BYTES);
     s->errors = journal_new(ERRORS_BYTES);
-    if (!s->log || !s->rejections || !s->errors)
+    s->renders = renders_new();
+    if (!s->log || !s->rejections || !s->errors || !s->renders)
         return err_set(err, ENOMEM, "out of memory");
     const struct sequencer_options options = {
         .db = s->db,
@@ -175,6 +244,9 @@ static void release(struct store *s) {
     for (size_t i = 0; i < s->n_turns; i++)
         turn_destroy(s->turns[i]);
     pthread_mutex_destroy(&s->lock);
+    domain_unref(s->domain);
+    renders_free(s->renders);
+    pthread_mutex_destroy(&s->adopting);
     free(s);
 }
 
@@ -186,8 +258,15 @@ int store_open(struct store **out, const char *path, const struct store_options 
     if (!s->options.max_command)
         s->options.max_command = STORE_MAX_COMMAND_DEFAULT;
     s->started = store_now();
+    if (!s->options.snapshot_every)
+        s->options.snapshot_every = STORE_SNAPSHOT_EVERY;
+    if (!s->options.states_max)
+        s->options.states_max = STORE_STATES_MAX;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->adopting, NULL);
     int r = open_parts(s, path, err);
+    if (r == 0 && s->options.domain)
+        r = store_adopt(s, err);
     if (r < 0) {
         release(s);
         return r;
@@ -199,6 +278,9 @@ int store_open(struct store **out, const char *path, const struct store_options 
 int store_close(struct store *s) {
     if (!s)
         return 0;
+    atomic_store(&s->stopping, true);
+    pthread_mutex_lock(&s->adopting);
+    pthread_mutex_unlock(&s->adopting);
     sequencer_free(s->sequencer);
     s->sequencer = NULL;
     bool writable = !s->read_only[0] && !s->failure.code;

@@ -4,6 +4,7 @@
  *   channel.h       commands in, results out (what an open `commands` file is)
  *   store_index     names, streams, sizes (index.h)
  *   text.h          the bytes of events, streams and logs
+ *   folded.h        states and streams as the domain sees them
  *   journal.h       refusals and errors, the latest ones
  *
  * Everything here may be called from any thread until store_close(). */
@@ -12,6 +13,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "identity.h"
 #include "index.h"
 #include "journal.h"
 #include "outcome.h"
@@ -23,6 +25,7 @@
 #include <sys/types.h>
 
 struct store;
+struct domain; /* domain.h */
 
 enum durability {
     DURABILITY_COMMIT, /* a write returns when it is on disk */
@@ -30,6 +33,8 @@ enum durability {
     DURABILITY_OS,     /* the kernel does when it likes; survives kill -9, not a power cut */
 };
 
+#define STORE_SNAPSHOT_EVERY 100
+#define STORE_STATES_MAX (256 << 20)
 #define STORE_MAX_COMMAND_DEFAULT (1 << 20)
 #define STORE_MAX_COMMAND_LIMIT (64 << 20)
 
@@ -38,6 +43,13 @@ struct store_options {
     bool must_exist; /* do not make a store where there is none */
     enum durability durability;
     size_t max_command; /* bytes of one value; 0: the default */
+
+    const char *domain;         /* directory of a domain; NULL: commands become events as they are */
+    struct ownership ownership; /* whose mount it is: who may do what where no list says it */
+    bool assert_format;         /* `format` in schemas is an assertion */
+    uint32_t snapshot_every;    /* events of an aggregate between snapshots of its state; 0: the default */
+    size_t states_max;          /* bytes of live states; 0: the default */
+
     /* Called with each line worth an operator's attention (no newline). May be NULL. From any thread. */
     void (*log)(void *arg, int priority, const char *line); /* priority as in syslog(3) */
     void *log_arg;
@@ -60,7 +72,7 @@ bool store_read_only(struct store *s);          /* opened so, or fallen so after
 
 /* Who asks: as the kernel tells when the descriptor is opened. */
 struct caller {
-    uint32_t uid, gid;
+    struct identity who; /* groups are borrowed for the call; a channel keeps a copy */
     int32_t pid;
 };
 
@@ -72,6 +84,16 @@ void store_declare(struct store *s, struct str type, struct str id, const struct
                    void *arg);
 void store_undeclare(struct store *s, struct str type, struct str id, const struct caller *caller, store_done *done,
                      void *arg);
+
+/* The domain in force, to be given back with domain_unref(); NULL without one. */
+struct domain *store_domain(struct store *s);
+/* Loads the domain's directory anew and puts it in force: all of it, or nothing, and then what ran before goes on.
+ * Commands are accepted meanwhile. Blocks as long as that takes; one at a time (-EBUSY). Errors as domain_load() and
+ * registry_check(), also told in the store's errors; -ENOTSUP without a domain. */
+int store_reload(struct store *s, struct err *err);
+/* Who may read streams, state, events and logs of a type; type_no 0: of every type. Without a domain: everybody who
+ * gets here. */
+bool store_may_read(struct store *s, uint32_t type_no, const struct identity *who);
 
 /* Makes everything acknowledged so far durable (fsync of a `commands` file). Blocks. 0 or -EIO. */
 int store_sync(struct store *s);

@@ -3,6 +3,7 @@
 #define ESFS_STORE_PARTS_H
 
 #include "db.h"
+#include "domain.h"
 #include "home.h"
 #include "index.h"
 #include "json.h"
@@ -11,6 +12,7 @@
 #include "store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define STORE_PARSERS 16
 #define STORE_TURNS 8
@@ -33,8 +35,21 @@ struct store {
     size_t n_parsers;
     struct turn *turns[STORE_TURNS]; /* idle ones, for their memory */
     size_t n_turns;
-    struct err failure; /* why it fell read-only; code 0 while it has not */
+    struct err failure;    /* why it fell read-only; code 0 while it has not */
+    struct domain *domain; /* in force, or NULL */
+
+    pthread_mutex_t adopting; /* held while a domain is being brought into force */
+    atomic_bool stopping;     /* whoever is at it should give up */
+    struct renders *renders;  /* folded.c: what was rendered lately */
 };
+
+/* Loads the domain's directory and brings it into force; see store_reload(). */
+int store_adopt(struct store *s, struct err *err);
+
+/* Tells of a handler that failed, in the store's errors and its log. `what` is what was being done ("decide"). */
+struct handler_failure;
+void store_report_handler(struct store *s, const struct handler_failure *failure);
+void store_tell(struct store *s, int priority, const char *line);
 
 /* A parser for the calling thread, for a while. NULL when out of memory. */
 struct json_parser *store_parser_take(struct store *s);

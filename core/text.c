@@ -1,11 +1,11 @@
 #include "text.h"
 
 #include "store_parts.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define ENTRIES 64             /* of a stream, looked up at once */
 #define CURSOR_REACH (4 << 20) /* a reader that jumped further ahead is better served by a search */
 
 /* Where text goes: what lies before `skip` bytes is left out, what does not fit is cut off. */
@@ -49,6 +49,10 @@ static int sink_put(struct sink *s, const struct event *e, size_t size) {
     return part < left;
 }
 
+static struct stream_source source_of(struct store *s) {
+    return (struct stream_source){s->index, s->log, home_id(s->home)};
+}
+
 /* What the codec leaves empty. */
 static void event_complete(struct store *s, struct event *e) {
     e->aggregate_type = index_type_name(s->index, e->type_no);
@@ -57,7 +61,10 @@ static void event_complete(struct store *s, struct event *e) {
 
 static ssize_t damaged(struct store *s, uint64_t position, struct err *err) {
     struct err told;
-    err_set(&told, EIO, "position %016llx: %s", (unsigned long long)position, err->text);
+    if (position)
+        err_set(&told, EIO, "position %016llx: %s", (unsigned long long)position, err->text);
+    else
+        told = *err;
     store_report(s, "reading the log", &told);
     return -EIO;
 }
@@ -67,21 +74,11 @@ static ssize_t damaged(struct store *s, uint64_t position, struct err *err) {
 /* The event at a position; its strings live until log_chunk_release(*chunk). */
 static int event_load(struct store *s, uint64_t position, struct log_chunk **chunk, struct event *e) {
     struct err err = {0};
-    struct chunk_walk walk;
-    int r = log_chunk_at(s->log, position, chunk, &err);
+    const struct stream_source source = source_of(s);
+    int r = stream_event(&source, position, chunk, e, &err);
     if (r == INDEX_NONE)
         return -ENOENT;
-    if (r < 0)
-        return (int)damaged(s, position, &err);
-    const struct chunk *c = log_chunk_view(*chunk);
-    r = chunk_walk_begin(&walk, c, (uint32_t)(position - c->header.first_position));
-    if (r != 0 || chunk_walk_next(&walk, e) != 0) {
-        log_chunk_release(*chunk);
-        err_set(&err, EUCLEAN, "the record of the event is damaged");
-        return (int)damaged(s, position, &err);
-    }
-    event_complete(s, e);
-    return 0;
+    return r < 0 ? (int)damaged(s, 0, &err) : 0;
 }
 
 ssize_t text_read_event(struct store *s, uint64_t position, uint64_t offset, char *out, size_t n) {
@@ -212,53 +209,22 @@ ssize_t text_read_log(struct store *s, uint32_t type_no, uint64_t offset, char *
 
 /* --- streams: event after event */
 
-struct stream_reader {
-    struct store *store;
-    uint64_t aggregate, to;
-    struct log_chunk *chunk; /* of the event read last: its neighbour is often the next */
-    struct chunk_walk walk;
-};
-
-static int stream_event(struct stream_reader *r, uint64_t position, struct event *e) {
-    const struct chunk *c = r->chunk ? log_chunk_view(r->chunk) : NULL;
-    if (!c || position < c->header.first_position || position - c->header.first_position >= c->header.n_events) {
-        log_chunk_release(r->chunk);
-        r->chunk = NULL;
-        int n = event_load(r->store, position, &r->chunk, e);
-        if (n < 0)
-            r->chunk = NULL;
-        return n;
-    }
-    if (chunk_walk_begin(&r->walk, c, (uint32_t)(position - c->header.first_position)) != 0 ||
-        chunk_walk_next(&r->walk, e) != 0)
-        return -EIO;
-    event_complete(r->store, e);
-    return 0;
-}
-
-/* Reads from a version on until the sink is full. The number of the version that did not go in whole, or a negative
- * errno. */
-static int stream_put(struct stream_reader *r, struct sink *sink, struct text_cursor *cursor) {
-    struct index_entry entries[ENTRIES];
+/* Reads from the cursor's version on until the sink is full. 0 or a negative errno. */
+static int stream_put(struct store *s, uint64_t aggregate, uint64_t to, struct sink *sink, struct text_cursor *cursor) {
+    const struct stream_source source = source_of(s);
+    const struct index_entry *entry;
+    struct stream_walk walk;
     struct err err = {0};
     struct event e;
-    for (;;) {
-        int n = index_entries(r->store->index, r->aggregate, cursor->position, entries, ENTRIES, &err);
-        if (n < 0)
-            return (int)damaged(r->store, 0, &err);
-        if (n == 0)
-            return 0;
-        for (int i = 0; i < n; i++) {
-            if (entries[i].version > r->to || sink->done == sink->room)
-                return 0;
-            int put = stream_event(r, entries[i].position, &e);
-            if (put == 0)
-                put = sink_put(sink, &e, event_size(&e));
-            if (put != 0)
-                return put < 0 ? put : 0;
-            *cursor = (struct text_cursor){cursor->offset + entries[i].size, entries[i].version + 1};
-        }
+    int r = 0;
+    stream_begin(&walk, &source, aggregate, cursor->position, to);
+    while (r == 0 && sink->done < sink->room && (r = stream_next(&walk, &e, &entry, &err)) == 0) {
+        r = sink_put(sink, &e, entry->size);
+        if (r == 0)
+            *cursor = (struct text_cursor){cursor->offset + entry->size, entry->version + 1};
     }
+    stream_end(&walk);
+    return r < 0 ? (r == -ENOMEM ? r : (int)damaged(s, 0, &err)) : 0;
 }
 
 /* Sets the cursor to the event that holds a byte of the text, which begins with version `from`. 0, INDEX_NONE past
@@ -281,15 +247,13 @@ static int stream_seek(struct store *s, uint64_t aggregate, uint64_t from, uint6
 
 ssize_t text_read_stream(struct store *s, uint64_t aggregate, uint64_t from, uint64_t to, uint64_t offset, char *out,
                          size_t n, struct text_cursor *cursor) {
-    struct stream_reader reader = {.store = s, .aggregate = aggregate, .to = to};
     if (from > to)
         return 0;
     int r = stream_seek(s, aggregate, from, offset, cursor);
     if (r != 0)
         return r < 0 ? r : 0;
     struct sink sink = {.out = out, .room = n, .skip = offset - cursor->offset};
-    r = stream_put(&reader, &sink, cursor);
-    log_chunk_release(reader.chunk);
+    r = stream_put(s, aggregate, to, &sink, cursor);
     free(sink.line);
     if (r < 0)
         *cursor = (struct text_cursor){0};

@@ -80,8 +80,9 @@ void daemon_notify(const char *state) {
 
 /* --- signals */
 
-static void ending_signals(sigset_t *set) {
+static void waited_signals(sigset_t *set) {
     sigemptyset(set);
+    sigaddset(set, SIGHUP);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
 }
@@ -92,10 +93,9 @@ static void woken(int signal) {
 
 void daemon_block_signals(void) {
     sigset_t set;
-    ending_signals(&set);
+    waited_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     struct sigaction wake = {.sa_handler = woken}; /* without SA_RESTART: it is there to interrupt */
     sigaction(SIGUSR1, &wake, NULL);
 }
@@ -120,9 +120,14 @@ static void *signals_wait(void *arg) {
     struct daemon_signals *s = arg;
     sigset_t set;
     int signal;
-    ending_signals(&set);
-    while (sigwait(&set, &signal) != 0)
-        ;
+    waited_signals(&set);
+    for (;;) {
+        if (sigwait(&set, &signal) != 0)
+            continue;
+        if (signal != SIGHUP)
+            break;
+        s->hangup(s->arg);
+    }
     fuse_session_exit(s->session);
     while (!atomic_load(&s->over)) {
         pthread_kill(s->main, SIGUSR1);

@@ -22,16 +22,20 @@ void daemon_notify(const char *state);
  * it opens a database. */
 void daemon_abort_explain(bool on);
 
-/* Ends a session's loop on SIGTERM and SIGINT. The signals must be blocked (daemon_block_signals()) before any
- * thread is made, so that they come to nobody else. */
+/* Ends a session's loop on SIGTERM and SIGINT, and calls `hangup`, which must not block, on SIGHUP. It is called in a
+ * thread, as any function is, not where the signal came in between. The signals must be blocked
+ * (daemon_block_signals()) before any thread is made, so that they come to nobody else. */
 struct daemon_signals {
     struct fuse_session *session;
+    void (*hangup)(void *arg);
+    void *arg;
     pthread_t main, thread;
     atomic_bool over;
 };
 
 void daemon_block_signals(void);
-int daemon_signals_start(struct daemon_signals *s, struct fuse_session *session); /* 0 or negative errno */
+/* With `hangup` and `arg` set. 0 or negative errno. */
+int daemon_signals_start(struct daemon_signals *s, struct fuse_session *session);
 void daemon_signals_stop(struct daemon_signals *s);
 
 #endif

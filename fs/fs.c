@@ -1,13 +1,20 @@
 #include "fs.h"
 
+#include "domain.h"
 #include "node_at.h"
 
 #include <errno.h>
 #include <time.h>
-#include <unistd.h>
 
-int fs_init(struct fs *fs, struct store *store) {
-    *fs = (struct fs){.store = store, .index = store_index(store), .uid = geteuid(), .gid = getegid()};
+static bool is_governed(struct store *store) {
+    struct domain *d = store_domain(store);
+    domain_unref(d);
+    return d != NULL;
+}
+
+int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
+    *fs = (struct fs){.store = store, .index = store_index(store), .owner = *owner};
+    fs->governed = is_governed(store);
     fs->started = fs_now();
     atomic_init(&fs->lookups, 0);
     int r = handles_init(&fs->handles);
@@ -16,6 +23,9 @@ int fs_init(struct fs *fs, struct store *store) {
     r = deferred_init(&fs->deferred);
     if (r < 0)
         goto no_deferred;
+    r = reloads_init(&fs->reloads);
+    if (r < 0)
+        goto no_reloads;
     r = -ENOMEM;
     fs->moments = moments_new();
     if (!fs->moments)
@@ -28,6 +38,8 @@ int fs_init(struct fs *fs, struct store *store) {
 no_locks:
     moments_free(fs->moments);
 no_moments:
+    reloads_deinit(&fs->reloads);
+no_reloads:
     deferred_deinit(&fs->deferred);
 no_deferred:
     handles_deinit(&fs->handles);
@@ -35,11 +47,13 @@ no_deferred:
 }
 
 void fs_deinit(struct fs *fs) {
-    /* A channel may be freed only when no write on it is under way. */
+    /* A channel may be freed only when no write on it is under way; a store may be closed only when no domain is
+     * being loaded into it. */
     deferred_wait(&fs->deferred);
     locks_free(fs->locks);
     handles_deinit(&fs->handles);
     moments_free(fs->moments);
+    reloads_deinit(&fs->reloads);
     deferred_deinit(&fs->deferred);
 }
 

@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "lock.h"
 #include "lowlevel.h"
+#include "reload.h"
 #include "reply.h"
 #include "store.h"
 
@@ -20,17 +21,20 @@ struct fs {
     struct store *store; /* borrowed */
     struct index *index; /* the store's */
     enum durability durability;
-    bool shared; /* others than the owner get in (allow_other) */
-    uid_t uid;   /* the mount's owner and group */
-    gid_t gid;
-    uint64_t started; /* microseconds; the time of what never had an event */
+    bool shared;            /* others than the owner get in (allow_other) */
+    bool governed;          /* by a domain: its lists say who may what */
+    struct ownership owner; /* of the mount */
+    uint64_t started;       /* microseconds; the time of what never had an event */
     struct moments *moments;
     struct locks *locks;
+    struct reloads reloads;
     struct handles handles;
     struct deferred deferred;
     atomic_uint lookups;      /* counter of `commands` ids */
     void (*ready)(void *arg); /* called once, when the kernel has said hello */
     void *ready_arg;
+    void (*log)(void *arg, int priority, const char *line); /* as in struct store_options */
+    void *log_arg;
 };
 
 static inline struct fs *fs_of(fuse_req_t req) {
@@ -38,7 +42,7 @@ static inline struct fs *fs_of(fuse_req_t req) {
 }
 
 /* 0 or negative errno; then nothing is held. */
-int fs_init(struct fs *fs, struct store *store);
+int fs_init(struct fs *fs, struct store *store, const struct ownership *owner);
 /* Waits for the deferred requests, closes what is still open and frees. The session has no threads any more. */
 void fs_deinit(struct fs *fs);
 

@@ -17,6 +17,7 @@ enum node_tag {
     NODE_CONTROL_STATUS = 9,
     NODE_CONTROL_CONFIG = 10,
     NODE_CONTROL_ERRORS = 11,
+    NODE_CONTROL_RELOAD = 12,
     NODE_TYPE = 16,
     NODE_TYPE_COMMANDS = 17,
     NODE_TYPE_LOG = 18,
@@ -27,14 +28,36 @@ enum node_tag {
     NODE_AGGREGATE_EVENTS = 35,
     NODE_AGGREGATE_STREAM = 36,
     NODE_AGGREGATE_AT = 37,
+    NODE_AGGREGATE_FOLDED = 38,
+    NODE_AGGREGATE_VIEWS = 39,
+    NODE_AGGREGATE_STATE = 40,
     NODE_EVENT = 48,
     NODE_MOMENT = 49,
     NODE_MOMENT_STREAM = 50,
+    NODE_MOMENT_FOLDED = 51,
+    NODE_MOMENT_STATE = 52,
+    NODE_SCHEMAS = 56,
+    NODE_SCHEMAS_TYPE = 57,
+    NODE_SCHEMAS_EVENT = 58,
+    NODE_SCHEMAS_COMMANDS = 59,
+    NODE_SCHEMAS_COMMAND = 60,
+    NODE_SCHEMA_OF_EVENT = 61,
+    NODE_SCHEMA_OF_COMMAND = 62,
     NODE_TAGS = 64
 };
 
-/* A node of the tree, decoded. `no` is the number of what it belongs to: of the type, of the aggregate, of the
- * event (its position), of the moment; 1 in the root and in .esfs/. */
+/* What the number of a node says. */
+enum node_payload {
+    PAYLOAD_NONE,      /* there is no such tag */
+    PAYLOAD_ONE,       /* nothing: it is 1 */
+    PAYLOAD_TYPE,      /* a type's number */
+    PAYLOAD_AGGREGATE, /* an aggregate's number */
+    PAYLOAD_POSITION,  /* an event's position */
+    PAYLOAD_MOMENT,    /* a hash of a moment: node_at.c */
+    PAYLOAD_SCHEMA,    /* a type's number, and a hash of what is named in it: node_schemas.c */
+};
+
+/* A node of the tree, decoded. `no` is the number of what it belongs to. */
 struct node {
     enum node_tag tag;
     uint64_t no;
@@ -42,6 +65,10 @@ struct node {
 
 #define INO_EVENT_BITS 56 /* of a position */
 #define INO_MOMENT_BITS 54
+#define INO_SCHEMA_BITS 40 /* of the hash */
+
+enum node_payload ino_payload(enum node_tag tag);
+uint32_t ino_type(struct node node); /* of a payload that has a type's number */
 
 /* What stat(2) shows, and the node id of all but `commands`. */
 fuse_ino_t ino_of(struct node node);

@@ -41,22 +41,33 @@ static void mount_ready(void *arg) {
     m->ready_pipe = -1;
 }
 
-/* Its files would be opened through the mount that they make. */
-static bool store_in_mountpoint(const struct options *o) {
+/* Files there would be opened through the mount that they make. */
+static bool is_in_mountpoint(const struct options *o, const char *path) {
     size_t n = strlen(o->mountpoint);
-    return strncmp(o->store, o->mountpoint, n) == 0 && (o->store[n] == '/' || o->store[n] == '\0');
+    return strncmp(path, o->mountpoint, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+static int check_paths(const struct options *o, struct err *err) {
+    if (is_in_mountpoint(o, o->store))
+        return err_set(err, EINVAL, "%s: is below the mountpoint", o->store);
+    if (o->domain && is_in_mountpoint(o, o->domain))
+        return err_set(err, EINVAL, "domain=%s: is below the mountpoint", o->domain);
+    return 0;
 }
 
 static int mount_store(struct mount *m, struct err *err) {
-    if (store_in_mountpoint(&m->options))
-        return err_set(err, EINVAL, "%s: is below the mountpoint", m->options.store);
-    m->options.engine.log = logger_line;
-    m->options.engine.log_arg = &m->log;
-    daemon_abort_explain(true);
-    int r = store_open(&m->store, m->options.store, &m->options.engine, err);
+    int r = check_paths(&m->options, err);
     if (r < 0)
         return r;
-    r = fs_init(&m->fs, m->store);
+    m->options.engine.log = logger_line;
+    m->options.engine.log_arg = &m->log;
+    m->options.engine.ownership.uid = geteuid();
+    m->options.engine.ownership.gid = getegid();
+    daemon_abort_explain(true);
+    r = store_open(&m->store, m->options.store, &m->options.engine, err);
+    if (r < 0)
+        return r;
+    r = fs_init(&m->fs, m->store, &m->options.engine.ownership);
     if (r < 0) {
         store_close(m->store);
         return err_set(err, -r, "%s: %s", m->options.store, strerror(-r));
@@ -65,6 +76,8 @@ static int mount_store(struct mount *m, struct err *err) {
     m->fs.shared = m->options.shared;
     m->fs.ready = mount_ready;
     m->fs.ready_arg = m;
+    m->fs.log = logger_line;
+    m->fs.log_arg = &m->log;
     return 0;
 }
 
@@ -80,9 +93,16 @@ static int mount_session(struct mount *m, struct err *err) {
     return err_set(err, EIO, "%s: cannot be mounted", m->options.mountpoint);
 }
 
+/* Without a domain there is nothing to load, and a terminal that goes away is no reason to end. */
+static void mount_hangup(void *arg) {
+    struct mount *m = arg;
+    if (m->fs.governed)
+        reload_start(&m->fs, NULL, 0);
+}
+
 /* Serves until the mount is gone or a signal comes. */
 static int mount_serve(struct mount *m, struct err *err) {
-    struct daemon_signals signals;
+    struct daemon_signals signals = {.hangup = mount_hangup, .arg = m};
     struct fuse_loop_config *config = fuse_loop_cfg_create();
     if (!config)
         return err_set(err, ENOMEM, "out of memory");

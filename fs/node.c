@@ -1,8 +1,11 @@
 #include "node.h"
 
+#include "acl.h"
+
 #include <errno.h>
 
 #define DAY 86400.0
+#define LISTED_TIMEOUT 1.0
 
 /* An event never changes and its name never means another. */
 static const struct node_caching immutable = {
@@ -27,32 +30,46 @@ static const struct node_caching directory = {.entry_timeout = DAY, .blksize = 4
 
 /* clang-format off */
 static const struct node_kind kinds[NODE_TAGS] = {
-    /*                            name, parent,                   unlisted, mode,           caching,  what it does */
-    [NODE_ROOT] =               {NULL, 0,                            false, S_IFDIR | 0750, &directory, &root_ops},
-    [NODE_ROOT_COMMANDS] =      {"commands", NODE_ROOT,              false, S_IFREG | 0660, &control, &commands_ops},
-    [NODE_ROOT_LOG] =           {"log.ndjson", NODE_ROOT,            false, S_IFREG | 0440, &growing, &log_ops},
-    [NODE_ROOT_REJECTIONS] =    {"rejections.ndjson", NODE_ROOT,     false, S_IFREG | 0440, &growing, &rejections_ops},
+    /*                           name, parent,                       unlisted, mode, access,  caching,  what it does */
+    [NODE_ROOT] =               {NULL,                0,                    false, S_IFDIR | 0750, ACCESS_EITHER, &directory, &root_ops},
+    [NODE_ROOT_COMMANDS] =      {"commands",          NODE_ROOT,            false, S_IFREG | 0660, ACCESS_SEND,   &control,   &commands_ops},
+    [NODE_ROOT_LOG] =           {"log.ndjson",        NODE_ROOT,            false, S_IFREG | 0440, ACCESS_READ,   &growing,   &log_ops},
+    [NODE_ROOT_REJECTIONS] =    {"rejections.ndjson", NODE_ROOT,            false, S_IFREG | 0440, ACCESS_READ,   &growing,   &rejections_ops},
 
-    [NODE_CONTROL] =            {".esfs", NODE_ROOT,                 false, S_IFDIR | 0550, &directory, &control_ops},
-    [NODE_CONTROL_STATUS] =     {"status.json", NODE_CONTROL,        false, S_IFREG | 0440, &growing, &status_ops},
-    [NODE_CONTROL_CONFIG] =     {"config.json", NODE_CONTROL,        false, S_IFREG | 0440, &growing, &config_ops},
-    [NODE_CONTROL_ERRORS] =     {"errors.ndjson", NODE_CONTROL,      false, S_IFREG | 0440, &growing, &errors_ops},
+    [NODE_CONTROL] =            {".esfs",             NODE_ROOT,            false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &control_ops},
+    [NODE_CONTROL_STATUS] =     {"status.json",       NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &status_ops},
+    [NODE_CONTROL_CONFIG] =     {"config.json",       NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &config_ops},
+    [NODE_CONTROL_ERRORS] =     {"errors.ndjson",     NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &errors_ops},
+    [NODE_CONTROL_RELOAD] =     {"reload",            NODE_CONTROL,         false, S_IFREG | 0200, ACCESS_MODE,   &control,   &reload_ops},
 
-    [NODE_TYPE] =               {NULL, 0,                            false, S_IFDIR | 0750, &directory, &type_ops},
-    [NODE_TYPE_COMMANDS] =      {"commands", NODE_TYPE,              false, S_IFREG | 0660, &control, &commands_ops},
-    [NODE_TYPE_LOG] =           {"log.ndjson", NODE_TYPE,            false, S_IFREG | 0440, &growing, &log_ops},
-    [NODE_TYPE_REJECTIONS] =    {"rejections.ndjson", NODE_TYPE,     false, S_IFREG | 0440, &growing, &rejections_ops},
+    [NODE_TYPE] =               {NULL,                0,                    false, S_IFDIR | 0750, ACCESS_MAKE,   &directory, &type_ops},
+    [NODE_TYPE_COMMANDS] =      {"commands",          NODE_TYPE,            false, S_IFREG | 0660, ACCESS_SEND,   &control,   &commands_ops},
+    [NODE_TYPE_LOG] =           {"log.ndjson",        NODE_TYPE,            false, S_IFREG | 0440, ACCESS_READ,   &growing,   &log_ops},
+    [NODE_TYPE_REJECTIONS] =    {"rejections.ndjson", NODE_TYPE,            false, S_IFREG | 0440, ACCESS_READ,   &growing,   &rejections_ops},
 
-    [NODE_AGGREGATE] =          {NULL, 0,                            false, S_IFDIR | 0550, &directory, &aggregate_ops},
-    [NODE_AGGREGATE_COMMANDS] = {"commands", NODE_AGGREGATE,         false, S_IFREG | 0660, &control, &commands_ops},
-    [NODE_AGGREGATE_VERSION] =  {"version", NODE_AGGREGATE,          false, S_IFREG | 0440, &growing, &version_ops},
-    [NODE_AGGREGATE_EVENTS] =   {"events", NODE_AGGREGATE,           false, S_IFDIR | 0550, &directory, &events_ops},
-    [NODE_AGGREGATE_STREAM] =   {"events.ndjson", NODE_AGGREGATE,    false, S_IFREG | 0440, &growing, &stream_ops},
-    [NODE_AGGREGATE_AT] =       {"at", NODE_AGGREGATE,               true,  S_IFDIR | 0550, &directory, &at_ops},
+    [NODE_AGGREGATE] =          {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &aggregate_ops},
+    [NODE_AGGREGATE_COMMANDS] = {"commands",          NODE_AGGREGATE,       false, S_IFREG | 0660, ACCESS_SEND,   &control,   &commands_ops},
+    [NODE_AGGREGATE_VERSION] =  {"version",           NODE_AGGREGATE,       false, S_IFREG | 0440, ACCESS_READ,   &growing,   &version_ops},
+    [NODE_AGGREGATE_EVENTS] =   {"events",            NODE_AGGREGATE,       false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &events_ops},
+    [NODE_AGGREGATE_STREAM] =   {"events.ndjson",     NODE_AGGREGATE,       false, S_IFREG | 0440, ACCESS_READ,   &growing,   &stream_ops},
+    [NODE_AGGREGATE_AT] =       {"at",                NODE_AGGREGATE,       true,  S_IFDIR | 0550, ACCESS_EITHER, &directory, &at_ops},
+    [NODE_AGGREGATE_FOLDED] =   {"stream.ndjson",     NODE_AGGREGATE,       false, S_IFREG | 0440, ACCESS_READ,   &growing,   &folded_ops},
+    [NODE_AGGREGATE_VIEWS] =    {"views",             NODE_AGGREGATE,       false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &views_ops},
+    [NODE_AGGREGATE_STATE] =    {"state.json",        NODE_AGGREGATE_VIEWS, false, S_IFREG | 0440, ACCESS_READ,   &growing,   &state_ops},
 
-    [NODE_EVENT] =              {NULL, 0,                            false, S_IFREG | 0440, &immutable, &event_ops},
-    [NODE_MOMENT] =             {NULL, 0,                            false, S_IFDIR | 0550, &moment, &moment_ops},
-    [NODE_MOMENT_STREAM] =      {"events.ndjson", NODE_MOMENT,      false, S_IFREG | 0440, &moment, &moment_stream_ops},
+    [NODE_EVENT] =              {NULL,                0,                    false, S_IFREG | 0440, ACCESS_READ,   &immutable, &event_ops},
+    [NODE_MOMENT] =             {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &moment,    &moment_ops},
+    [NODE_MOMENT_STREAM] =      {"events.ndjson",     NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &moment,    &moment_stream_ops},
+    [NODE_MOMENT_FOLDED] =      {"stream.ndjson",     NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &growing,   &moment_folded_ops},
+    [NODE_MOMENT_STATE] =       {"state.json",        NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &growing,   &moment_state_ops},
+
+    [NODE_SCHEMAS] =            {"schemas",           NODE_ROOT,            false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &schemas_ops},
+    [NODE_SCHEMAS_TYPE] =       {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &schemas_type_ops},
+    [NODE_SCHEMAS_EVENT] =      {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &schemas_name_ops},
+    [NODE_SCHEMAS_COMMANDS] =   {"commands",          NODE_SCHEMAS_TYPE,    false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &schemas_commands_ops},
+    [NODE_SCHEMAS_COMMAND] =    {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &schemas_name_ops},
+    [NODE_SCHEMA_OF_EVENT] =    {NULL,                0,                    false, S_IFREG | 0440, ACCESS_EITHER, &immutable, &schema_ops},
+    [NODE_SCHEMA_OF_COMMAND] =  {NULL,                0,                    false, S_IFREG | 0440, ACCESS_EITHER, &immutable, &schema_ops},
 };
 /* clang-format on */
 
@@ -60,7 +77,7 @@ const struct node_kind *node_kind(enum node_tag tag) {
     return (unsigned)tag < NODE_TAGS && kinds[tag].mode != 0 ? &kinds[tag] : NULL;
 }
 
-int node_of(fuse_ino_t ino, struct node *out) {
+int node_of_ino(fuse_ino_t ino, struct node *out) {
     return ino_parse(ino, out) && node_kind(out->tag) ? 0 : -ESTALE;
 }
 
@@ -68,14 +85,19 @@ static bool name_is(struct str name, const char *text) {
     return str_eq(name, str_of(text));
 }
 
+bool node_is_there(struct fs *fs, const struct node *node) {
+    const struct node_ops *ops = node_kind(node->tag)->ops;
+    return !ops->there || ops->there(fs, node);
+}
+
 /* A fixed name of the directory. */
-static bool node_find_fixed(const struct node *dir, struct str name, struct node *child) {
+static bool node_find_fixed(struct fs *fs, const struct node *dir, struct str name, struct node *child) {
     for (int tag = 0; tag < NODE_TAGS; tag++) {
         const struct node_kind *k = &kinds[tag];
         if (!k->name || k->parent != dir->tag || !name_is(name, k->name))
             continue;
         *child = (struct node){(enum node_tag)tag, dir->no};
-        return true;
+        return node_is_there(fs, child);
     }
     return false;
 }
@@ -90,7 +112,7 @@ int node_find(struct fs *fs, const struct node *dir, struct str name, struct nod
         *child = *dir;
     else if (name_is(name, ".."))
         r = node_parent(fs, dir, child);
-    else if (!node_find_fixed(dir, name, child))
+    else if (!node_find_fixed(fs, dir, name, child))
         return k->ops->find ? k->ops->find(fs, dir, name, child, stat) : -ENOENT;
     if (r < 0)
         return r;
@@ -116,16 +138,16 @@ int node_stat_as_parent(struct fs *fs, const struct node *node, struct node_stat
     return node_stat(fs, &parent, out);
 }
 
-void node_attr(const struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out) {
+void node_attr(struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out) {
     const struct node_kind *k = node_kind(node->tag);
     uint64_t time = stat->time ? stat->time : fs->started;
     struct timespec t = {(time_t)(time / 1000000), (long)(time % 1000000) * 1000};
     *out = (struct stat){
         .st_ino = ino_of(*node),
-        .st_mode = k->mode,
+        .st_mode = acl_mode(fs, node, stat->type_no),
         .st_nlink = 1,
-        .st_uid = fs->uid,
-        .st_gid = fs->gid,
+        .st_uid = fs->owner.uid,
+        .st_gid = fs->owner.gid,
         .st_size = (off_t)stat->size,
         .st_blocks = (blkcnt_t)((stat->size + 511) / 512),
         .st_blksize = k->caching->blksize,
@@ -135,12 +157,20 @@ void node_attr(const struct fs *fs, const struct node *node, const struct node_s
     };
 }
 
+/* Modes that others see change with the domain's lists. */
+double node_attr_timeout(const struct fs *fs, const struct node *node) {
+    const struct node_kind *k = node_kind(node->tag);
+    double timeout = k->caching->attr_timeout;
+    bool listed = fs->shared && fs->governed && k->access != ACCESS_MODE;
+    return listed && timeout > LISTED_TIMEOUT ? LISTED_TIMEOUT : timeout;
+}
+
 void node_entry(struct fs *fs, const struct node *node, const struct node_stat *stat, struct fuse_entry_param *out) {
     const struct node_kind *k = node_kind(node->tag);
     bool checked = fs->shared && S_ISDIR(k->mode);
     *out = (struct fuse_entry_param){
         .ino = ino_fresh(*node, atomic_fetch_add_explicit(&fs->lookups, 1, memory_order_relaxed)),
-        .attr_timeout = k->caching->attr_timeout,
+        .attr_timeout = node_attr_timeout(fs, node),
         .entry_timeout = checked ? 0 : k->caching->entry_timeout,
     };
     node_attr(fs, node, stat, &out->attr);

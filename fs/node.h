@@ -16,14 +16,18 @@ struct node_caching {
 
 struct node_stat {
     uint64_t size;
-    uint64_t time; /* microseconds, 0: never; mtime, ctime and atime */
+    uint64_t time;    /* microseconds, 0: never; mtime, ctime and atime */
+    uint32_t type_no; /* that it belongs to, where that is known at no cost; 0: not known */
 };
 
 struct listing; /* a directory being read: node_dir.h */
 
 /* What a kind of node can do. What it cannot do is NULL. */
 struct node_ops {
+    /* Whether an entry with a fixed name is there; NULL: always. */
+    bool (*there)(struct fs *fs, const struct node *node);
     int (*stat)(struct fs *fs, const struct node *node, struct node_stat *out);
+    bool costly; /* `stat` is work, which a listing does not do */
 
     /* Directories. `find` and `list` are for entries without a fixed name; -ENOENT when there is none of this name.
      * `list` gives those with numbers above `after` to listing_add() until it is full. */
@@ -44,11 +48,22 @@ struct node_ops {
     void (*drop)(struct fs *fs, const struct node *node, uint64_t n);
 };
 
+/* Who may do what with a node, when there is a domain. Without one, and for what no list is about, the mode says it,
+ * for the mount's owner and group, and root may everything. */
+enum node_access {
+    ACCESS_MODE,   /* no list is about it */
+    ACCESS_READ,   /* who may read the type, or, in the root, every type */
+    ACCESS_SEND,   /* who may send the type, or in the root any type, one command at least; who may read it can read */
+    ACCESS_EITHER, /* its mode, and who may read or send something can read and search */
+    ACCESS_MAKE,   /* the same, and those who may send something, and nobody else, can mkdir and rmdir */
+};
+
 struct node_kind {
     const char *name;     /* of an entry with a fixed name; NULL: its name is found by the parent's `find` */
     enum node_tag parent; /* the directory of a fixed name */
     bool unlisted;        /* found by name only */
     mode_t mode;          /* 0: there is no such kind */
+    enum node_access access;
     const struct node_caching *caching;
     const struct node_ops *ops;
 };
@@ -56,19 +71,24 @@ struct node_kind {
 /* NULL for a tag without a kind. */
 const struct node_kind *node_kind(enum node_tag tag);
 /* The node of an id that the kernel names; -ESTALE when none can have it. */
-int node_of(fuse_ino_t ino, struct node *out);
+int node_of_ino(fuse_ino_t ino, struct node *out);
 
 /* The entry of a directory, "." and ".." included. What it gives has been held; node_drop() it if the kernel does
  * not get it. stat may be filled on the way. -ENOENT, -ENAMETOOLONG, ... */
 int node_find(struct fs *fs, const struct node *dir, struct str name, struct node *child, struct node_stat *stat);
 void node_drop(struct fs *fs, const struct node *node, uint64_t n);
+/* Whether the entry with a fixed name is in its directory. */
+bool node_is_there(struct fs *fs, const struct node *node);
 /* The directory that a directory is in. */
 int node_parent(struct fs *fs, const struct node *dir, struct node *out);
 
 int node_stat(struct fs *fs, const struct node *node, struct node_stat *out);
 /* What the kernel is told. */
-void node_attr(const struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out);
+void node_attr(struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out);
 void node_entry(struct fs *fs, const struct node *node, const struct node_stat *stat, struct fuse_entry_param *out);
+
+/* How long the kernel may keep what it was told, in seconds. */
+double node_attr_timeout(const struct fs *fs, const struct node *node);
 
 /* For `stat` of what is as old as the directory it is in, and shows no size. */
 int node_stat_as_parent(struct fs *fs, const struct node *node, struct node_stat *out);
@@ -80,5 +100,10 @@ extern const struct node_ops log_ops, stream_ops, rejections_ops, version_ops; /
 extern const struct node_ops commands_ops;                                     /* node_commands.c */
 extern const struct node_ops at_ops, moment_ops, moment_stream_ops;            /* node_at.c */
 extern const struct node_ops control_ops, status_ops, config_ops, errors_ops;  /* node_control.c */
+extern const struct node_ops reload_ops;                                       /* node_control.c */
+extern const struct node_ops folded_ops, views_ops, state_ops;                 /* node_folded.c */
+extern const struct node_ops moment_folded_ops, moment_state_ops;              /* node_folded.c */
+extern const struct node_ops schemas_ops, schemas_type_ops, schemas_name_ops;  /* node_schemas.c */
+extern const struct node_ops schemas_commands_ops, schema_ops;                 /* node_schemas.c */
 
 #endif

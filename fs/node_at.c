@@ -10,7 +10,7 @@
 
 #define WHEN_MAX_BYTES 64
 
-/* One directory at/<when>, with its file. `2h-ago` is another moment each time it is asked for, so that what a node
+/* One directory at/<when>, with its files. `2h-ago` is another moment each time it is asked for, so that what a node
  * shows never changes. */
 struct moment {
     uint64_t id;   /* the number in its node ids: first, for moment_compare() */
@@ -94,7 +94,7 @@ static struct moment *moment_intern(struct moments *ms, const struct moment *lik
     return m;
 }
 
-static void moment_hold(struct fs *fs, const struct node *node) {
+void moment_hold(struct fs *fs, const struct node *node) {
     pthread_mutex_lock(&fs->moments->lock);
     struct moment *m = moment_get(fs->moments, node->no);
     if (m)
@@ -102,7 +102,7 @@ static void moment_hold(struct fs *fs, const struct node *node) {
     pthread_mutex_unlock(&fs->moments->lock);
 }
 
-static void moment_drop(struct fs *fs, const struct node *node, uint64_t n) {
+void moment_drop(struct fs *fs, const struct node *node, uint64_t n) {
     struct moments *ms = fs->moments;
     pthread_mutex_lock(&ms->lock);
     struct moment *m = moment_get(ms, node->no);
@@ -120,6 +120,14 @@ int moment_range(struct fs *fs, const struct node *node, struct moment_range *ou
         *out = m->range;
     pthread_mutex_unlock(&fs->moments->lock);
     return m ? 0 : -ESTALE;
+}
+
+bool moment_is_range(struct fs *fs, const struct node *node) {
+    pthread_mutex_lock(&fs->moments->lock);
+    const struct moment *m = moment_get(fs->moments, node->no);
+    bool range = m && memmem(m->when, m->n, "..", 2);
+    pthread_mutex_unlock(&fs->moments->lock);
+    return range;
 }
 
 static int range_stat(struct fs *fs, const struct moment_range *range, struct node_stat *out) {

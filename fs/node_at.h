@@ -15,5 +15,11 @@ struct moment_range {
 
 /* Of a moment's node. 0, or -ESTALE when it is not known (any more). */
 int moment_range(struct fs *fs, const struct node *node, struct moment_range *out);
+/* Whether it was named as a range of versions (`2..3`), which shows events and has no state. */
+bool moment_is_range(struct fs *fs, const struct node *node);
+
+/* `hold` and `drop` of its nodes. */
+void moment_hold(struct fs *fs, const struct node *node);
+void moment_drop(struct fs *fs, const struct node *node, uint64_t n);
 
 #endif

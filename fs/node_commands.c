@@ -1,3 +1,4 @@
+#include "asker.h"
 #include "channel.h"
 #include "node.h"
 
@@ -21,21 +22,33 @@ static int commands_scope(struct fs *fs, const struct node *node, struct scope *
     return out->type.n ? 0 : -ESTALE;
 }
 
+/* Groups are nobody's business without a domain. */
+static int commands_channel(struct fs *fs, const struct scope *scope, fuse_req_t req, bool results,
+                            struct channel **out) {
+    struct asker a;
+    asker_init(&a, req);
+    int r = fs->governed ? asker_groups(&a, req) : 0;
+    if (r == 0) {
+        const struct caller caller = {.who = a.who, .pid = fuse_req_ctx(req)->pid};
+        *out = channel_new(fs->store, scope, &caller, results);
+        r = *out ? 0 : -ENOMEM;
+    }
+    asker_deinit(&a);
+    return r;
+}
+
 static int commands_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct caller caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
     struct index_aggregate a;
     struct scope scope;
+    struct handle *h = NULL;
     int r = commands_scope(fs, node, &scope, &a);
-    if (r < 0)
-        return r;
-    struct handle *h = handle_new(fs);
-    if (!h)
-        return -ENOMEM;
-    h->channel = channel_new(fs->store, &scope, &caller, (flags & O_ACCMODE) != O_WRONLY);
-    if (!h->channel) {
+    if (r == 0 && !(h = handle_new(fs)))
+        r = -ENOMEM;
+    if (r == 0)
+        r = commands_channel(fs, &scope, req, (flags & O_ACCMODE) != O_WRONLY, &h->channel);
+    if (r < 0) {
         handle_free(h);
-        return -ENOMEM;
+        return r;
     }
     *out = h;
     return 0;

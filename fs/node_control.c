@@ -48,4 +48,26 @@ static ssize_t errors_read(struct fs *fs, const struct node *node, struct handle
     return journal_read(store_errors(fs->store), (struct str){0}, offset, out, n);
 }
 
+static bool reload_there(struct fs *fs, const struct node *node) {
+    (void)node;
+    return fs->governed;
+}
+
+static void reload_write(struct handle *h, fuse_req_t req, const char *bytes, size_t n) {
+    (void)h, (void)bytes;
+    if (n > 0)
+        reload_start(fs_of(req), req, n);
+    else
+        fuse_reply_write(req, 0);
+}
+
+static ssize_t reload_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
+                           size_t n) {
+    (void)fs, (void)node, (void)h, (void)offset, (void)out, (void)n;
+    return 0;
+}
+
+const struct node_ops reload_ops = {
+    .there = reload_there, .stat = node_stat_as_parent, .read = reload_read, .write = reload_write};
+
 const struct node_ops errors_ops = {.stat = errors_stat, .read = errors_read};

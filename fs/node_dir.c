@@ -2,6 +2,7 @@
 
 #include "name.h"
 #include "node_at.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -10,16 +11,27 @@
 
 /* --- any directory */
 
+/* The kernel may well not look at what it is told here, so nothing can be held for it; what it is not told it asks for
+ * when it wants it. */
+static void listing_entry(const struct listing *l, const struct node *node, const struct node_stat *stat,
+                          struct fuse_entry_param *out) {
+    struct node_stat typed = stat ? *stat : (struct node_stat){0};
+    if (!stat || node_kind(node->tag)->ops->hold) {
+        *out = (struct fuse_entry_param){.attr = {.st_ino = ino_of(*node), .st_mode = node_kind(node->tag)->mode}};
+        return;
+    }
+    if (!typed.type_no)
+        typed.type_no = l->type_no;
+    node_entry(l->fs, node, &typed, out);
+}
+
 bool listing_add(struct listing *l, const char *name, const struct node *node, const struct node_stat *stat,
                  uint64_t offset) {
     char *at = l->bytes + l->used;
     size_t room = l->size - l->used, n;
     if (l->plus) {
         struct fuse_entry_param e;
-        node_entry(l->fs, node, stat, &e);
-        /* The kernel may well not look at what it is told here, so nothing can be held for it. */
-        if (node_kind(node->tag)->ops->hold)
-            e.ino = 0;
+        listing_entry(l, node, stat, &e);
         n = fuse_add_direntry_plus(l->req, at, room, name, &e, (off_t)offset);
     } else {
         struct stat attr = {.st_ino = ino_of(*node), .st_mode = node_kind(node->tag)->mode};
@@ -85,13 +97,12 @@ int listing_numbered(struct listing *l, const struct node *dir, uint64_t after, 
     }
 }
 
-/* An entry whose attributes are still to be found. */
-static int listing_add_node(struct listing *l, const char *name, const struct node *node, uint64_t offset) {
+/* An entry whose attributes are still to be found. When they cannot be, the name is there all the same, and who wants
+ * to know more meets the failure. */
+static bool listing_add_node(struct listing *l, const char *name, const struct node *node, uint64_t offset) {
     struct node_stat stat = {0};
-    int r = l->plus ? node_stat(l->fs, node, &stat) : 0;
-    if (r < 0)
-        return r;
-    return !listing_add(l, name, node, &stat, offset);
+    bool known = l->plus && !node_kind(node->tag)->ops->costly && node_stat(l->fs, node, &stat) == 0;
+    return listing_add(l, name, node, known ? &stat : NULL, offset);
 }
 
 /* 0, 1 when full, or a negative errno. */
@@ -101,9 +112,8 @@ static int dir_list_fixed(struct listing *l, const struct node *dir, uint64_t af
         if (!k || !k->name || k->parent != dir->tag || k->unlisted)
             continue;
         struct node node = {(enum node_tag)tag, dir->no};
-        int r = listing_add_node(l, k->name, &node, 3 + tag);
-        if (r != 0)
-            return r;
+        if (node_is_there(l->fs, &node) && !listing_add_node(l, k->name, &node, 3 + tag))
+            return 1;
     }
     return 0;
 }
@@ -126,10 +136,10 @@ static int dir_list_dots(struct listing *l, const struct node *dir, uint64_t aft
 
 int dir_list(struct listing *l, const struct node *dir, uint64_t offset) {
     const struct node_kind *k = node_kind(dir->tag);
-    int r = 0;
+    int r = l->plus && l->fs->governed ? rights_type(l->fs, dir, &l->type_no) : 0;
     if (offset == 0)
         buf_clear(&l->handle->text); /* rewinddir(3) wants it fresh */
-    if (offset < 2)
+    if (r == 0 && offset < 2)
         r = dir_list_dots(l, dir, offset);
     if (r == 0 && offset < LISTING_NUMBERED)
         r = dir_list_fixed(l, dir, offset);
@@ -150,11 +160,22 @@ int node_parent(struct fs *fs, const struct node *dir, struct node *out) {
         break;
     case NODE_AGGREGATE_EVENTS:
     case NODE_AGGREGATE_AT:
+    case NODE_AGGREGATE_VIEWS:
         *out = (struct node){NODE_AGGREGATE, dir->no};
         break;
     case NODE_MOMENT:
         r = moment_range(fs, dir, &range);
         *out = (struct node){NODE_AGGREGATE_AT, range.aggregate};
+        break;
+    case NODE_SCHEMAS_TYPE:
+        *out = (struct node){NODE_SCHEMAS, 1};
+        break;
+    case NODE_SCHEMAS_EVENT:
+    case NODE_SCHEMAS_COMMANDS:
+        *out = (struct node){NODE_SCHEMAS_TYPE, ino_type(*dir)};
+        break;
+    case NODE_SCHEMAS_COMMAND:
+        *out = (struct node){NODE_SCHEMAS_COMMANDS, ino_type(*dir)};
         break;
     default:
         *out = (struct node){NODE_ROOT, 1};
@@ -182,7 +203,7 @@ static int root_find(struct fs *fs, const struct node *dir, struct str name, str
     if (r < 0)
         return r;
     *child = (struct node){NODE_TYPE, t.no};
-    *stat = (struct node_stat){.time = t.time};
+    *stat = (struct node_stat){.time = t.time, .type_no = t.no};
     return 0;
 }
 
@@ -195,7 +216,7 @@ static int root_list(struct fs *fs, const struct node *dir, uint64_t after, stru
         memcpy(name, t.name.p, t.name.n);
         name[t.name.n] = '\0';
         struct node node = {NODE_TYPE, t.no};
-        struct node_stat stat = {.time = t.time};
+        struct node_stat stat = {.time = t.time, .type_no = t.no};
         if (!listing_add(out, name, &node, &stat, LISTING_NUMBERED + t.no))
             return 0;
     }
@@ -216,7 +237,7 @@ static int type_stat(struct fs *fs, const struct node *node, struct node_stat *o
     struct index_type t;
     int r = reply_stale(index_type_by_no(fs->index, (uint32_t)node->no, &t));
     if (r == 0)
-        out->time = t.time;
+        *out = (struct node_stat){.time = t.time, .type_no = t.no};
     return r;
 }
 
@@ -229,7 +250,7 @@ static int type_find(struct fs *fs, const struct node *dir, struct str name, str
     if (r < 0)
         return r;
     *child = (struct node){NODE_AGGREGATE, a.no};
-    *stat = (struct node_stat){.time = a.time};
+    *stat = (struct node_stat){.time = a.time, .type_no = a.type_no};
     return 0;
 }
 
@@ -243,7 +264,7 @@ static bool aggregates_add(struct listing *l, const void *element) {
     memcpy(name, a->id, a->id_bytes);
     name[a->id_bytes] = '\0';
     struct node node = {NODE_AGGREGATE, a->no};
-    struct node_stat stat = {.time = a->time};
+    struct node_stat stat = {.time = a->time, .type_no = a->type_no};
     return listing_add(l, name, &node, &stat, LISTING_NUMBERED + a->no);
 }
 
@@ -269,7 +290,7 @@ static int aggregate_stat(struct fs *fs, const struct node *node, struct node_st
     struct index_aggregate a;
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r == 0)
-        out->time = a.time;
+        *out = (struct node_stat){.time = a.time, .type_no = a.type_no};
     return r;
 }
 

@@ -10,14 +10,15 @@ struct listing {
     struct handle *handle; /* of the open directory */
     char *bytes;
     size_t size, used;
-    bool plus; /* entries come with their attributes, and the kernel knows the nodes from then on */
+    bool plus;        /* entries come with their attributes, and the kernel knows the nodes from then on */
+    uint32_t type_no; /* that the directory belongs to, if the attributes depend on it */
 };
 
 /* The offset of an entry says after what to go on, so it holds whatever comes and goes in between: "." is 1, ".." 2,
  * fixed names 3 + tag, the others LISTING_NUMBERED + their number (of the type, of the aggregate, the version). */
 #define LISTING_NUMBERED 128
 
-/* False when it did not fit. stat may be NULL without `plus`. */
+/* False when it did not fit. stat NULL: not known. */
 bool listing_add(struct listing *l, const char *name, const struct node *node, const struct node_stat *stat,
                  uint64_t offset);
 

@@ -1,6 +1,7 @@
 #include "node_dir.h"
 
 #include "event.h"
+#include "rights.h"
 #include "text.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ static int events_find(struct fs *fs, const struct node *dir, struct str name, s
         return -ENOENT;
     *child = (struct node){NODE_EVENT, e.position};
     *stat = (struct node_stat){.size = e.size, .time = e.time};
-    return 0;
+    return fs->governed ? rights_type(fs, dir, &stat->type_no) : 0;
 }
 
 static int events_fetch(struct fs *fs, const struct node *dir, uint64_t after, void *out, size_t n) {
@@ -68,7 +69,7 @@ static int event_stat(struct fs *fs, const struct node *node, struct node_stat *
     int r = text_stat_event(fs->store, node->no, &e);
     if (r < 0)
         return r == -ENOENT ? -ESTALE : r;
-    *out = (struct node_stat){.size = e.size, .time = e.time};
+    *out = (struct node_stat){.size = e.size, .time = e.time, .type_no = e.type_no};
     return 0;
 }
 

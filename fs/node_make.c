@@ -59,7 +59,7 @@ static void made(void *arg, enum outcome outcome) {
 
 void dir_make(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req) {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct caller caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
+    struct caller caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid};
     struct str type, id;
     int r = name.n > NAME_MAX_BYTES ? -ENAMETOOLONG : names_of(fs, dir, name, &type, &id);
     struct making *m = r < 0 ? NULL : making_new(fs, dir, name, req);
@@ -77,7 +77,7 @@ static void removed(void *arg, enum outcome outcome) {
 
 void dir_remove(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req) {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct caller caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
+    struct caller caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid};
     struct str type, id;
     struct node child;
     struct node_stat stat;

@@ -10,14 +10,14 @@ int text_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags,
     return *out ? 0 : -ENOMEM;
 }
 
-static struct text_cursor cursor_get(struct handle *h) {
+struct text_cursor text_cursor_get(struct handle *h) {
     pthread_mutex_lock(&h->lock);
     struct text_cursor c = h->cursor;
     pthread_mutex_unlock(&h->lock);
     return c;
 }
 
-static void cursor_put(struct handle *h, struct text_cursor c) {
+void text_cursor_put(struct handle *h, struct text_cursor c) {
     pthread_mutex_lock(&h->lock);
     h->cursor = c;
     pthread_mutex_unlock(&h->lock);
@@ -39,15 +39,15 @@ static int log_stat(struct fs *fs, const struct node *node, struct node_stat *ou
     struct index_type t;
     int r = reply_stale(index_type_by_no(fs->index, (uint32_t)node->no, &t));
     if (r == 0)
-        *out = (struct node_stat){.size = t.bytes, .time = t.time};
+        *out = (struct node_stat){.size = t.bytes, .time = t.time, .type_no = t.no};
     return r;
 }
 
 static ssize_t log_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
                         size_t n) {
-    struct text_cursor c = cursor_get(h);
+    struct text_cursor c = text_cursor_get(h);
     ssize_t got = text_read_log(fs->store, log_type(node), offset, out, n, &c);
-    cursor_put(h, c);
+    text_cursor_put(h, c);
     return got;
 }
 
@@ -59,15 +59,15 @@ static int stream_stat(struct fs *fs, const struct node *node, struct node_stat 
     struct index_aggregate a;
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r == 0)
-        *out = (struct node_stat){.size = a.bytes, .time = a.time};
+        *out = (struct node_stat){.size = a.bytes, .time = a.time, .type_no = a.type_no};
     return r;
 }
 
 ssize_t range_read(struct fs *fs, uint64_t aggregate, uint64_t from, uint64_t to, struct handle *h, uint64_t offset,
                    char *out, size_t n) {
-    struct text_cursor c = cursor_get(h);
+    struct text_cursor c = text_cursor_get(h);
     ssize_t got = text_read_stream(fs->store, aggregate, from, to, offset, out, n, &c);
-    cursor_put(h, c);
+    text_cursor_put(h, c);
     return got;
 }
 
@@ -146,7 +146,7 @@ static int version_stat(struct fs *fs, const struct node *node, struct node_stat
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r < 0)
         return r;
-    *out = (struct node_stat){.size = 2, .time = a.time};
+    *out = (struct node_stat){.size = 2, .time = a.time, .type_no = a.type_no};
     for (uint64_t v = a.version; v >= 10; v /= 10)
         out->size++;
     return 0;

@@ -8,6 +8,10 @@
 /* `open` of a file whose handle holds a cursor or a rendered text. */
 int text_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out);
 
+/* The handle's cursor; reads may run side by side. */
+struct text_cursor text_cursor_get(struct handle *h);
+void text_cursor_put(struct handle *h, struct text_cursor c);
+
 /* Versions from..to of an aggregate, with the handle's cursor. */
 ssize_t range_read(struct fs *fs, uint64_t aggregate, uint64_t from, uint64_t to, struct handle *h, uint64_t offset,
                    char *out, size_t n);

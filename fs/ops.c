@@ -7,6 +7,7 @@
 #include "ops.h"
 
 #include "access.h"
+#include "acl.h"
 #include "event.h"
 #include "node.h"
 #include "node_dir.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -21,8 +23,8 @@
 
 /* The node of an id, if the caller may do that with it. */
 static int node_for(fuse_req_t req, fuse_ino_t ino, int want, struct node *out) {
-    int r = node_of(ino, out);
-    return r < 0 ? r : access_check(fs_of(req), req, node_kind(out->tag)->mode, want);
+    int r = node_of_ino(ino, out);
+    return r < 0 ? r : access_check(fs_of(req), req, out, want);
 }
 
 /* --- the session */
@@ -61,7 +63,7 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t n) {
     struct node node;
-    if (node_of(ino, &node) == 0)
+    if (node_of_ino(ino, &node) == 0)
         node_drop(fs, &node, n);
 }
 
@@ -82,7 +84,7 @@ static void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     int r = node_for(req, parent, X_OK, &dir);
     const struct node_kind *k = r < 0 ? NULL : node_kind(dir.tag);
     if (r == 0)
-        r = k->ops->make ? access_check(fs_of(req), req, k->mode, W_OK) : -EPERM;
+        r = k->ops->make ? access_check(fs_of(req), req, &dir, W_OK) : -EPERM;
     if (r == 0)
         k->ops->make(fs_of(req), &dir, str_of(name), req);
     else
@@ -94,7 +96,7 @@ static void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
     int r = node_for(req, parent, X_OK, &dir);
     const struct node_kind *k = r < 0 ? NULL : node_kind(dir.tag);
     if (r == 0)
-        r = k->ops->remove ? access_check(fs_of(req), req, k->mode, W_OK) : -EPERM;
+        r = k->ops->remove ? access_check(fs_of(req), req, &dir, W_OK) : -EPERM;
     if (r == 0)
         k->ops->remove(fs_of(req), &dir, str_of(name), req);
     else
@@ -156,13 +158,13 @@ static void reply_attr(fuse_req_t req, const struct node *node) {
     }
     struct stat attr;
     node_attr(fs_of(req), node, &stat, &attr);
-    fuse_reply_attr(req, &attr, node_kind(node->tag)->caching->attr_timeout);
+    fuse_reply_attr(req, &attr, node_attr_timeout(fs_of(req), node));
 }
 
 static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     (void)fi;
     struct node node;
-    int r = node_of(ino, &node);
+    int r = node_of_ino(ino, &node);
     if (r == 0)
         reply_attr(req, &node);
     else
@@ -177,9 +179,9 @@ static void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int s
     struct node node;
     int r = node_for(req, ino, 0, &node);
     if (r == 0 && !node_kind(node.tag)->ops->write)
-        r = access_check(fs_of(req), req, node_kind(node.tag)->mode, R_OK) < 0 ? -EACCES : -EPERM;
+        r = access_check(fs_of(req), req, &node, R_OK) < 0 ? -EACCES : -EPERM;
     if (r == 0)
-        r = access_check(fs_of(req), req, node_kind(node.tag)->mode, W_OK);
+        r = access_check(fs_of(req), req, &node, W_OK);
     if (r == 0 && ((set & ~harmless) || ((set & FUSE_SET_ATTR_SIZE) && attr->st_size != 0)))
         r = -EPERM;
     if (r == 0)
@@ -203,6 +205,61 @@ static void ops_access(fuse_req_t req, fuse_ino_t ino, int mask) {
     reply_result(req, r);
 }
 
+/* --- attributes with a name: POSIX ACLs (acl.h)
+ *
+ * Without a domain there are none, and ENOSYS tells the kernel once and for all not to ask. */
+
+static void reply_xattr(fuse_req_t req, struct str value, size_t room) {
+    if (room == 0)
+        fuse_reply_xattr(req, value.n);
+    else if (value.n > room)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, value.p, value.n);
+}
+
+static void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t room) {
+    struct fs *fs = fs_of(req);
+    struct buf value = {0};
+    struct node node;
+    int r = fs->governed ? node_of_ino(ino, &node) : -ENOSYS;
+    if (r == 0)
+        r = strcmp(name, ACL_XATTR) == 0 ? acl_xattr(fs, &node, &value) : -ENODATA;
+    if (r == 0 && value.n == 0)
+        r = -ENODATA;
+    if (r == 0)
+        reply_xattr(req, buf_str(&value), room);
+    else
+        reply_result(req, r);
+    buf_free(&value);
+}
+
+static void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t room) {
+    struct fs *fs = fs_of(req);
+    struct buf value = {0};
+    struct node node;
+    int r = fs->governed ? node_of_ino(ino, &node) : -ENOSYS;
+    if (r == 0)
+        r = acl_xattr(fs, &node, &value);
+    if (r == 0)
+        reply_xattr(req, (struct str){ACL_XATTR, value.n ? sizeof ACL_XATTR : 0}, room);
+    else
+        reply_result(req, r);
+    buf_free(&value);
+}
+
+static void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t n, int flags) {
+    (void)name, (void)value, (void)n, (void)flags;
+    if (fs_of(req)->governed)
+        refuse(req, ino, 0);
+    else
+        fuse_reply_err(req, ENOSYS);
+}
+
+static void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
+    ops_setxattr(req, ino, name, NULL, 0, 0);
+}
+
 static void ops_statfs(fuse_req_t req, fuse_ino_t ino) {
     (void)ino;
     struct statvfs st = {0};
@@ -223,13 +280,13 @@ static int open_wants(int flags) {
 }
 
 static int open_check(fuse_req_t req, fuse_ino_t ino, int flags, struct node *node) {
-    int want = open_wants(flags), r = node_of(ino, node);
+    int want = open_wants(flags), r = node_of_ino(ino, node);
     if (r < 0)
         return r;
     const struct node_kind *k = node_kind(node->tag);
     if ((want & W_OK) && !k->ops->write)
-        return access_check(fs_of(req), req, k->mode, R_OK) < 0 ? -EACCES : -EPERM;
-    return access_check(fs_of(req), req, k->mode, want);
+        return access_check(fs_of(req), req, node, R_OK) < 0 ? -EACCES : -EPERM;
+    return access_check(fs_of(req), req, node, want);
 }
 
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
@@ -256,7 +313,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, struct fuse_file_info *fi) {
     struct node node;
     char *bytes = malloc(n ? n : 1);
-    ssize_t got = bytes ? node_of(ino, &node) : -ENOMEM;
+    ssize_t got = bytes ? node_of_ino(ino, &node) : -ENOMEM;
     if (got == 0)
         got = node_kind(node.tag)->ops->read(fs_of(req), &node, handle_of(fi), (uint64_t)offset, bytes, n);
     if (got < 0)
@@ -270,7 +327,7 @@ static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t 
                       struct fuse_file_info *fi) {
     (void)offset;
     struct node node;
-    int r = node_of(ino, &node);
+    int r = node_of_ino(ino, &node);
     if (r == 0 && !node_kind(node.tag)->ops->write)
         r = -EPERM;
     if (r == 0)
@@ -281,7 +338,7 @@ static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t 
 
 static void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     struct node node;
-    int r = node_of(ino, &node);
+    int r = node_of_ino(ino, &node);
     if (r == 0 && node_kind(node.tag)->ops->flush)
         r = node_kind(node.tag)->ops->flush(handle_of(fi));
     reply_result(req, r);
@@ -294,7 +351,7 @@ static void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_
 
 static void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     struct node node;
-    if (fi->flock_release && node_of(ino, &node) == 0)
+    if (fi->flock_release && node_of_ino(ino, &node) == 0)
         lock_release(fs_of(req)->locks, ino_of(node), fi->lock_owner);
     handle_free(handle_of(fi));
     fuse_reply_err(req, 0);
@@ -302,7 +359,7 @@ static void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 
 static void ops_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op) {
     struct node node;
-    int r = node_of(ino, &node);
+    int r = node_of_ino(ino, &node);
     if (r == 0)
         lock_request(fs_of(req)->locks, req, ino_of(node), fi->lock_owner, op);
     else
@@ -333,7 +390,7 @@ static void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info
 static void list(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, struct handle *h, bool plus) {
     struct listing l = {.req = req, .fs = fs_of(req), .handle = h, .size = n, .plus = plus, .bytes = malloc(n ? n : 1)};
     struct node dir;
-    int r = l.bytes ? node_of(ino, &dir) : -ENOMEM;
+    int r = l.bytes ? node_of_ino(ino, &dir) : -ENOMEM;
     if (r == 0) {
         pthread_mutex_lock(&h->lock);
         r = dir_list(&l, &dir, (uint64_t)offset);
@@ -371,6 +428,10 @@ const struct fuse_lowlevel_ops fs_ops = {
     .getattr = ops_getattr,
     .setattr = ops_setattr,
     .access = ops_access,
+    .getxattr = ops_getxattr,
+    .listxattr = ops_listxattr,
+    .setxattr = ops_setxattr,
+    .removexattr = ops_removexattr,
     .statfs = ops_statfs,
     .open = ops_open,
     .read = ops_read,

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -8,6 +9,9 @@
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
+
+#define STATES_LIMIT (1ULL << 40)
+#define SNAPSHOT_EVERY_LIMIT 1000000000
 
 const char options_help[] =
     "Usage: esfs STORE MOUNTPOINT [-o option[,option...]] [-f]\n"
@@ -22,6 +26,12 @@ const char options_help[] =
     "  -o durability=fsync   fsync or close of the descriptor puts it there\n"
     "  -o durability=os      the system does, when it likes\n"
     "  -o max_command=SIZE   longest command, in bytes or with K or M behind it (1M; at most 64M)\n"
+    "  -o domain=DIR         a domain directory says which commands there are, what becomes of them and who may send\n"
+    "                        and read what; SIGHUP, or a write to .esfs/reload, loads it again\n"
+    "  -o root_allowed       root may do what the lists of the domain do not allow it\n"
+    "  -o assert_format      `format` in JSON schemas refuses what does not have it\n"
+    "  -o snapshot_every=N   keep an aggregate's state every N events (100)\n"
+    "  -o states=SIZE        memory for states that are in use (256M)\n"
     "  -o loglevel=LEVEL     error, warning, info (the default) or debug\n"
     "  -o ro                 read only\n"
     "  -o allow_other        let other users in, as the modes of the files say\n"
@@ -78,17 +88,66 @@ static int read_loglevel(struct options *o, const char *value, struct err *err) 
     return err_set(err, EINVAL, "loglevel=%s: error, warning, info or debug is meant", value);
 }
 
-static int read_max_command(struct options *o, const char *value, struct err *err) {
+/* A number with K, M or G behind it, from 1 to max; 0 when it is none. */
+static size_t size_of(const char *value, unsigned long long max) {
+    static const char units[] = "KMG";
     char *end;
     errno = 0;
     unsigned long long n = strtoull(value, &end, 10);
-    int shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : 0;
-    bool number = end != value && *value >= '0' && *value <= '9' && !errno && end[shift ? 1 : 0] == '\0';
-    if (!number || n == 0 || n > (unsigned long long)STORE_MAX_COMMAND_LIMIT >> shift)
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    bool number = *value >= '0' && *value <= '9' && !errno && end[unit ? 1 : 0] == '\0';
+    return number && n <= max >> shift ? (size_t)n << shift : 0;
+}
+
+static int read_max_command(struct options *o, const char *value, struct err *err) {
+    o->engine.max_command = size_of(value, STORE_MAX_COMMAND_LIMIT);
+    if (!o->engine.max_command)
         return err_set(err, EINVAL, "max_command=%s: a size from 1 to %dM is meant, like 512K", value,
                        STORE_MAX_COMMAND_LIMIT >> 20);
-    o->engine.max_command = (size_t)n << shift;
     return 0;
+}
+
+static int read_states(struct options *o, const char *value, struct err *err) {
+    o->engine.states_max = size_of(value, STATES_LIMIT);
+    return o->engine.states_max ? 0 : err_set(err, EINVAL, "states=%s: a size is meant, like 256M", value);
+}
+
+static int read_snapshot_every(struct options *o, const char *value, struct err *err) {
+    size_t n = size_of(value, SNAPSHOT_EVERY_LIMIT);
+    if (n == 0 || strspn(value, "0123456789") != strlen(value))
+        return err_set(err, EINVAL, "snapshot_every=%s: a number of events from 1 to %d is meant", value,
+                       SNAPSHOT_EVERY_LIMIT);
+    o->engine.snapshot_every = (uint32_t)n;
+    return 0;
+}
+
+/* The daemon leaves its directory, and the store may not be there yet. */
+static char *path_absolute(const char *path) {
+    char *there = realpath(path, NULL), *cwd, *joined;
+    if (there)
+        return there;
+    if (*path == '/')
+        return strdup(path);
+    cwd = getcwd(NULL, 0);
+    if (!cwd)
+        return NULL;
+    int n = asprintf(&joined, "%s/%s", cwd, path);
+    free(cwd);
+    return n < 0 ? NULL : joined;
+}
+
+static int read_domain(struct options *o, const char *value, struct err *err) {
+    struct stat st;
+    if (*value == '\0')
+        return err_set(err, EINVAL, "domain=: a directory is meant");
+    if (stat(value, &st) < 0)
+        return err_set(err, EINVAL, "domain=%s: %s", value, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, EINVAL, "domain=%s: is not a directory", value);
+    free(o->domain);
+    o->engine.domain = o->domain = path_absolute(value);
+    return o->domain ? 0 : -ENOMEM;
 }
 
 static int pass_on(struct options *o, const char *option) {
@@ -114,6 +173,20 @@ static int read_option(struct options *o, const char *option, struct err *err) {
         return read_loglevel(o, value, err);
     if ((value = value_of(option, "max_command")))
         return read_max_command(o, value, err);
+    if ((value = value_of(option, "domain")))
+        return read_domain(o, value, err);
+    if ((value = value_of(option, "snapshot_every")))
+        return read_snapshot_every(o, value, err);
+    if ((value = value_of(option, "states")))
+        return read_states(o, value, err);
+    if (strcmp(option, "root_allowed") == 0) {
+        o->engine.ownership.root_allowed = true;
+        return 0;
+    }
+    if (strcmp(option, "assert_format") == 0) {
+        o->engine.assert_format = true;
+        return 0;
+    }
     if (strcmp(option, "ro") == 0) {
         o->engine.read_only = o->engine.must_exist = true;
         return pass_on(o, option);
@@ -149,21 +222,6 @@ static int read_list(struct options *o, const char *list, struct err *err) {
     }
     free(option);
     return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory") : r;
-}
-
-/* The daemon leaves its directory, and the store may not be there yet. */
-static char *path_absolute(const char *path) {
-    char *there = realpath(path, NULL), *cwd, *joined;
-    if (there)
-        return there;
-    if (*path == '/')
-        return strdup(path);
-    cwd = getcwd(NULL, 0);
-    if (!cwd)
-        return NULL;
-    int n = asprintf(&joined, "%s/%s", cwd, path);
-    free(cwd);
-    return n < 0 ? NULL : joined;
 }
 
 static int read_paths(struct options *o, int argc, char **argv, struct err *err) {
@@ -233,4 +291,5 @@ void options_free(struct options *o) {
     fuse_opt_free_args(&o->fuse);
     free(o->store);
     free(o->mountpoint);
+    free(o->domain);
 }

@@ -11,6 +11,7 @@
 
 struct options {
     char *store, *mountpoint; /* absolute paths, owned */
+    char *domain;             /* the same, or NULL */
     bool foreground;          /* -f; -d means it too */
     bool help, version;       /* asked for; nothing else is set */
     bool shared;              /* allow_other or allow_root */

@@ -10,6 +10,8 @@ int cat_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
 int rebuild_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
+int check_main(int argc, char **argv);
+int test_main(int argc, char **argv);
 
 /* Says on stderr how the verb is called. Returns CTL_USAGE. */
 int ctl_usage(const char *verb, const char *arguments);

@@ -31,7 +31,7 @@ char *load_command(struct load *l, char *out) {
 
 int load_writer_open(struct load_writer *w, struct store *s) {
     const struct scope root = {0};
-    const struct caller caller = {getuid(), getgid(), getpid()};
+    const struct caller caller = {.who = {.uid = getuid(), .gid = getgid()}, .pid = getpid()};
     w->channel = channel_new(s, &root, &caller, false);
     if (!w->channel)
         return -ENOMEM;

@@ -15,6 +15,8 @@ static const struct {
     {"stat", stat_main, "Prints the store's status"},
     {"rebuild", rebuild_main, "Makes everything that is derived again from the log"},
     {"bench", bench_main, "Measures the engine on this machine, in a store of its own"},
+    {"check", check_main, "Checks a domain directory, as loading it would, and says what looks forgotten"},
+    {"test", test_main, "Runs the tests of a domain directory"},
 };
 
 #define N_VERBS (sizeof verbs / sizeof verbs[0])

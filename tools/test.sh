@@ -18,7 +18,8 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 . tools/lib.sh
 
 test_packages=(clang clang-format libclang-rt-14-dev libcmocka-dev libsqlite3-dev python3-pytest
-  python3-pytest-timeout shellcheck jq attr rsync rocksdb-tools restic borgbackup e2fsprogs procps strace)
+  python3-pytest-timeout shellcheck jq acl attr rsync rocksdb-tools restic borgbackup e2fsprogs procps strace
+  python3-jsonschema python3-pip)
 
 passed=0 failed=0 skipped=0 quick='' parts=()
 export ESFS_CYCLES=${ESFS_CYCLES:-200}

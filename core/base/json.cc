@@ -158,9 +158,11 @@ template <typename T> struct scratch {
 
 struct json_parser {
     ondemand::parser simd{};
-    scratch<string_view> names{};   /* of the objects that are open, outermost first */
-    scratch<member_seen> members{}; /* of the outermost object */
-    size_t token_bytes = 0;         /* of all that was checked, white space left out */
+    scratch<string_view> names{};             /* of the objects that are open, outermost first */
+    scratch<member_seen> members{};           /* of the outermost object */
+    scratch<struct json_field> tree_fields{}; /* of the objects of a tree that are open */
+    scratch<struct json_value> tree_items{};  /* of its arrays */
+    size_t token_bytes = 0;                   /* of all that was checked, white space left out */
     const char *why = nullptr;
 };
 
@@ -173,6 +175,8 @@ extern "C" void json_parser_free(struct json_parser *p) {
         return;
     free(p->names.items);
     free(p->members.items);
+    free(p->tree_fields.items);
+    free(p->tree_items.items);
     delete p;
 }
 
@@ -526,4 +530,193 @@ extern "C" int json_object_read(struct json_parser *p, struct str text, struct a
     if (rc == JSON_MALFORMED)
         *why = p->why;
     return rc;
+}
+
+/* --- json_tree_read */
+
+struct tree_reader {
+    struct json_parser *p;
+    struct arena *arena;
+    ondemand::document *doc;
+};
+
+static struct str str_from(string_view s) {
+    return {s.data(), s.size()};
+}
+
+/* What simdjson unescaped stands in its own buffer, which the next text overwrites. */
+static bool text_keep(struct arena *arena, string_view text, string_view raw, struct str *out) {
+    *out = str_from(text);
+    if (text.data() >= raw.data() && text.data() <= raw.data() + raw.size())
+        return true;
+    *out = arena_copy(arena, *out);
+    return out->p != nullptr;
+}
+
+template <typename T> static int tree_close(struct arena *arena, scratch<T> *open, size_t first, T **out, uint32_t *n) {
+    size_t count = open->n - first;
+    *out = nullptr;
+    *n = (uint32_t)count;
+    open->n = first;
+    if (count == 0)
+        return 0;
+    if (!(*out = (T *)arena_alloc(arena, count * sizeof(T))))
+        return -ENOMEM;
+    memcpy((void *)*out, (const void *)(open->items + first), count * sizeof(T));
+    return 0;
+}
+
+static int tree_value(struct tree_reader *r, ondemand::value &value, unsigned depth, struct json_value *out);
+
+static int tree_array(struct tree_reader *r, ondemand::value &value, unsigned depth, struct json_value *out) {
+    struct json_parser *p = r->p;
+    ondemand::array array;
+    simdjson::error_code code = value.get_array().get(array);
+    if (code)
+        return simd_fault(p, code);
+    size_t first = p->tree_items.n;
+    for (auto element : array) {
+        struct json_value item;
+        if ((code = element.error()))
+            return simd_fault(p, code);
+        ondemand::value &&inner = std::move(element).value_unsafe();
+        int rc = tree_value(r, inner, depth + 1, &item);
+        if (rc)
+            return rc;
+        if (!p->tree_items.push(item))
+            return -ENOMEM;
+    }
+    return tree_close(r->arena, &p->tree_items, first, &out->items, &out->n);
+}
+
+static int tree_field(struct tree_reader *r, ondemand::field &field, unsigned depth) {
+    struct json_parser *p = r->p;
+    struct json_field out;
+    const char *start = field.key().raw();
+    int rc = name_check(p, field);
+    if (rc)
+        return rc;
+    string_view name = p->names.items[p->names.n - 1];
+    if (name.data() == start)
+        out.name = str_from(name);
+    else if (!(out.name = arena_copy(r->arena, str_from(name))).p)
+        return -ENOMEM;
+    if ((rc = tree_value(r, field.value(), depth + 1, &out.value)))
+        return rc;
+    return p->tree_fields.push(out) ? 0 : -ENOMEM;
+}
+
+static int tree_object(struct tree_reader *r, ondemand::value &value, unsigned depth, struct json_value *out) {
+    struct json_parser *p = r->p;
+    ondemand::object object;
+    simdjson::error_code code = value.get_object().get(object);
+    if (code)
+        return simd_fault(p, code);
+    size_t first = p->tree_fields.n, first_name = p->names.n;
+    for (auto item : object) {
+        if ((code = item.error()))
+            return simd_fault(p, code);
+        ondemand::field &&field = std::move(item).value_unsafe();
+        int rc = tree_field(r, field, depth);
+        if (rc)
+            return rc;
+    }
+    int rc = names_close(p, first_name);
+    return rc ? rc : tree_close(r->arena, &p->tree_fields, first, &out->fields, &out->n);
+}
+
+static int tree_container(struct tree_reader *r, ondemand::value &value, const char *start, unsigned depth,
+                          struct json_value *out) {
+    if (depth > JSON_DEPTH_MAX)
+        return malformed(r->p, "it is nested too deep");
+    out->kind = *start == '{' ? JSON_KIND_OBJECT : JSON_KIND_ARRAY;
+    int rc = *start == '{' ? tree_object(r, value, depth, out) : tree_array(r, value, depth, out);
+    if (rc || depth == 1)
+        return rc; /* the raw of the outermost is the whole text */
+    const char *next;
+    simdjson::error_code code = r->doc->current_location().get(next);
+    if (code)
+        return simd_fault(r->p, code);
+    out->raw = str_from(trimmed(start, next));
+    return 0;
+}
+
+static int tree_value(struct tree_reader *r, ondemand::value &value, unsigned depth, struct json_value *out) {
+    struct value_seen seen;
+    string_view token = value.raw_json_token();
+    if (token[0] == '{' || token[0] == '[')
+        return tree_container(r, value, token.data(), depth, out);
+    out->n = 0;
+    int rc;
+    if (token[0] == '"') {
+        if ((rc = string_check(r->p, value, token.data(), &seen)))
+            return rc;
+        if (!text_keep(r->arena, seen.text, seen.raw, &out->text))
+            return -ENOMEM;
+    } else {
+        token = trimmed(token.data(), token.data() + token.size());
+        if ((rc = scalar_check(r->p, token, &seen)))
+            return rc;
+        out->text = str_from(token);
+    }
+    out->kind = seen.kind;
+    out->raw = str_from(seen.raw);
+    return 0;
+}
+
+static int tree_document(struct json_parser *p, struct str text, struct arena *arena, struct json_value *out) {
+    ondemand::document doc;
+    ondemand::value root;
+    struct tree_reader r = {p, arena, &doc};
+    int rc = capacity_ensure(p, text.n);
+    if (rc)
+        return rc;
+    p->names.n = p->tree_items.n = p->tree_fields.n = 0;
+    simdjson::error_code code = p->simd.iterate(text.p, text.n, text.n + JSON_PADDING).get(doc);
+    if (!code)
+        code = doc.get_value().get(root);
+    if (code)
+        return simd_fault(p, code);
+    if ((rc = tree_value(&r, root, 1, out)))
+        return rc;
+    out->raw = str_from(trimmed(text.p, text.p + text.n));
+    return doc.current_location().error() == simdjson::OUT_OF_BOUNDS ? 0 : malformed(p, "something follows its end");
+}
+
+/* simdjson gives no value for a document that is a scalar: it is read as the only item of an array. */
+static int tree_scalar(struct json_parser *p, struct str text, struct arena *arena, struct json_value *out) {
+    char *array = (char *)arena_alloc(arena, text.n + 2 + JSON_PADDING);
+    if (!array)
+        return -ENOMEM;
+    array[0] = '[';
+    memcpy(array + 1, text.p, text.n);
+    memcpy(array + 1 + text.n, "]", 1);
+    memset(array + 2 + text.n, 0, JSON_PADDING);
+    struct json_value outer;
+    int rc = tree_document(p, {array, text.n + 2}, arena, &outer);
+    if (!rc && outer.n != 1)
+        return malformed(p, outer.n == 0 ? "there is no value" : "something follows its end");
+    if (!rc)
+        *out = outer.items[0];
+    return rc;
+}
+
+extern "C" int json_tree_read(struct json_parser *p, struct str text, struct arena *arena, struct json_value *out,
+                              const char **why) {
+    while (text.n && is_blank(*text.p))
+        text = {text.p + 1, text.n - 1};
+    bool container = text.n && (*text.p == '{' || *text.p == '[');
+    int rc = container ? tree_document(p, text, arena, out) : tree_scalar(p, text, arena, out);
+    if (rc == JSON_MALFORMED)
+        *why = p->why;
+    return rc;
+}
+
+extern "C" const struct json_value *json_field(const struct json_value *object, struct str name) {
+    if (object->kind != JSON_KIND_OBJECT)
+        return nullptr;
+    for (uint32_t i = 0; i < object->n; i++)
+        if (str_eq(object->fields[i].name, name))
+            return &object->fields[i].value;
+    return nullptr;
 }

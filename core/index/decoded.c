@@ -35,7 +35,7 @@ static int event_decode(struct decoding *in, const struct record *r, const char 
     size_t size = event_size(e);
     if (size > UINT32_MAX)
         return decoding_failed(in, "an event is too large");
-    d->events[d->n_events++] = (struct decoded_event){e->time, e->type, (uint32_t)size};
+    d->events[d->n_events++] = (struct decoded_event){e->time, e->type, (uint32_t)size, e->schema};
     in->head.position++;
     in->head.log_bytes += size;
     in->head.time = e->time;
@@ -83,6 +83,15 @@ static int name_decode(struct decoding *in, const struct record *r) {
     return 0;
 }
 
+static int schema_decode(struct decoding *in, const struct record *r, struct decoded_record *out) {
+    if (types_name(in->scope->types, r->type_no).n == 0)
+        return decoding_failed(in, "a schema of no type");
+    if (r->schema_name.n > NAME_MAX_BYTES || memchr(r->schema_name.p, 0, r->schema_name.n))
+        return decoding_failed(in, "a schema whose name is no name");
+    out->schema = (struct index_schema){r->type_no, r->of_command, r->schema_name, r->schema_version, r->schema_text};
+    return 0;
+}
+
 /* The record has no id; it is in the block itself or must be looked up. */
 static int undeclare_decode(struct decoding *in, const struct record *r, struct decoded_record *out) {
     struct decoded *d = in->d;
@@ -122,6 +131,8 @@ static int record_decode(struct decoding *in, const struct record *r) {
         e = name_decode(in, r);
     else if (r->kind == RECORD_UNDECLARE)
         e = undeclare_decode(in, r, out);
+    else if (r->kind == RECORD_SCHEMA)
+        e = schema_decode(in, r, out);
     else if (types_name(in->scope->types, r->type_no).n == 0)
         e = decoding_failed(in, "a record of no type");
     if (e < 0)

@@ -10,7 +10,8 @@
 struct decoded_event {
     uint64_t time;
     struct str type;
-    uint32_t size; /* of its text */
+    uint32_t size;   /* of its text */
+    uint32_t schema; /* version, 0 for none */
 };
 
 struct decoded_record {
@@ -24,6 +25,7 @@ struct decoded_record {
     uint32_t first_event, n_events; /* in events */
     struct str id;
     const uint8_t *content;
+    struct index_schema schema; /* SCHEMA */
 };
 
 struct decoded_chunk {

@@ -164,7 +164,7 @@ int index_apply(struct index *ix, const struct str *chunks, size_t n, const uint
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&ix->lock);
-    r = window_apply(ix->open, &ix->types, &ix->decoded, err);
+    r = window_apply(ix->open, &ix->types, &ix->schemas, &ix->decoded, err);
     if (r == 0)
         ix->head = ix->decoded.after.head;
     pthread_rwlock_unlock(&ix->lock);
@@ -214,6 +214,28 @@ int index_types_load(struct db *db, struct types *types, const struct index_head
     return r;
 }
 
+int index_schemas_load(struct db *db, const struct types *types, struct schemas *schemas, struct err *err) {
+    static const char first = KEY_SCHEMA, upper = KEY_SCHEMA + 1;
+    struct db_iter *it = db_iter_new(db, DB_DERIVED, &(struct db_iter_options){.upper = {&upper, 1}});
+    if (!it)
+        return -ENOMEM;
+    struct db_pair pair;
+    int r = db_iter_seek(it, (struct str){&first, 1}, &pair, err);
+    for (; r == 0; r = db_iter_next(it, &pair, err)) {
+        struct index_schema kept;
+        if (key_schema_read(pair.key, &kept) < 0 || types_name(types, kept.type_no).n == 0) {
+            r = family_damaged(pair.key, err);
+            break;
+        }
+        kept.text = pair.value;
+        r = schemas_add(schemas, &kept, NULL);
+        if (r < 0)
+            break;
+    }
+    db_iter_free(it);
+    return r == DB_NOT_FOUND ? 0 : r;
+}
+
 static int family_load(struct index *ix, struct err *err) {
     int r = family_meta(ix->db, &ix->family, err);
     if (r < 0)
@@ -221,7 +243,8 @@ static int family_load(struct index *ix, struct err *err) {
     if (r == DB_NOT_FOUND)
         ix->family = (struct meta){.head = {.next_aggregate = 1, .next_type = 1}};
     ix->head = ix->family.head;
-    return index_types_load(ix->db, &ix->types, &ix->head, err);
+    r = index_types_load(ix->db, &ix->types, &ix->head, err);
+    return r < 0 ? r : index_schemas_load(ix->db, &ix->types, &ix->schemas, err);
 }
 
 static int log_catch_up(struct index *ix, struct err *err) {
@@ -303,6 +326,7 @@ void index_close(struct index *ix) {
     free(ix->windows);
     decoded_free(&ix->decoded);
     entry_cache_free(ix->entries);
+    schemas_free(&ix->schemas);
     types_free(&ix->types);
     pthread_cond_destroy(&ix->changed);
     pthread_mutex_destroy(&ix->gate);

@@ -132,8 +132,36 @@ int index_chunk_next(struct index *ix, uint32_t type_no, const struct index_chun
 /* The chunk that holds the event at a position; its offset means nothing. INDEX_NONE when there is no such event. */
 int index_chunk_of(struct index *ix, uint64_t position, struct index_chunk *out, struct err *err);
 
+/* --- schemas. Those of one type, kind and name with their versions ascending; registered once, never changed. */
+struct index_schema {
+    uint32_t type_no;
+    bool of_command;  /* of a command's data; otherwise of an event's */
+    struct str name;  /* of the event or command type */
+    uint32_t version; /* from 1 */
+    struct str text;  /* as it was registered; like name valid until index_close() */
+};
+/* 0 or INDEX_NONE. */
+int index_schema_find(struct index *ix, uint32_t type_no, bool of_command, struct str name, uint32_t version,
+                      struct index_schema *out);
+/* The next one in the order of type_no, kind (events first), name, version; after NULL: the first. Of `after`, which
+ * need not be there and may be out, the text is not looked at. 0, or INDEX_NONE past the last. */
+int index_schema_after(struct index *ix, const struct index_schema *after, struct index_schema *out);
+
+/* --- kinds of events: what is stored, whatever schemas there are */
+struct index_event_kind {
+    uint32_t type_no;
+    uint32_t schema;    /* version, 0 for none */
+    uint8_t name_bytes; /* the event's type */
+    char name[NAME_MAX_BYTES];
+};
+/* Up to n of a type's kinds, each once, in the order of schema and name, that come after one (NULL: from the first on).
+ * Looks through all kinds of the windows at each call, so that n had better be in the hundreds. Returns how many, 0 at
+ * the end, or a negative errno. */
+int index_event_kinds_after(struct index *ix, uint32_t type_no, const struct index_event_kind *after,
+                            struct index_event_kind *out, size_t n, struct err *err);
+
 /* --- offline, for tools: the store must not be mounted */
-/* Empties the family and makes it again from the log. */
+/* Empties the family and makes it again from the log; empties the folds, which are made again with the domain. */
 int index_rebuild(struct db *db, const uint8_t *store_id, struct err *err);
 /* What is wrong first, in the order of the log. */
 struct index_damage {

@@ -6,6 +6,7 @@
 #include "entry_cache.h"
 #include "family.h"
 #include "index.h"
+#include "schemas.h"
 #include "types.h"
 #include "window.h"
 
@@ -27,6 +28,7 @@ struct index {
 
     pthread_rwlock_t lock; /* guards what follows, and the counts in types */
     struct types types;
+    struct schemas schemas;
     struct window **windows; /* oldest first; the last is the one that takes blocks, the others are full */
     size_t n_windows, windows_cap;
     struct index_head head;
@@ -50,8 +52,9 @@ int index_rebuild_sized(struct db *db, const uint8_t *store_id, const struct ind
 int index_verify_sized(struct db *db, const uint8_t *store_id, const struct index_limits *limits,
                        struct index_damage *damage, struct err *err);
 
-/* Puts the types back that the family keeps. */
+/* Each puts back what the family keeps; types first. */
 int index_types_load(struct db *db, struct types *types, const struct index_head *head, struct err *err);
+int index_schemas_load(struct db *db, const struct types *types, struct schemas *schemas, struct err *err);
 
 static inline bool index_window_full(const struct window *w, const struct index_limits *limits) {
     return w->weight >= limits->weight || w->bytes >= limits->bytes;

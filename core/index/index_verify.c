@@ -120,7 +120,7 @@ static int block_verify(struct verification *v, const struct replay_block *block
     struct decoded_scope scope = {&v->types, v->store_id, verify_made, v};
     int r = decoded_read(&v->decoded, &scope, &v->head, block->chunks, block->n, block->link, v->err);
     if (r == 0)
-        r = window_apply(verify_open_window(v), &v->types, &v->decoded, v->err);
+        r = window_apply(verify_open_window(v), &v->types, &v->schemas, &v->decoded, v->err);
     if (r < 0)
         return log_damaged(v, r, v->head.position);
     v->head = v->decoded.after.head;
@@ -167,6 +167,7 @@ static void verification_free(struct verification *v) {
     free(v->owed);
     table_free(&v->owed_table);
     decoded_free(&v->decoded);
+    schemas_free(&v->schemas);
     types_free(&v->types);
 }
 
@@ -212,6 +213,8 @@ int index_verify(struct db *db, const uint8_t *store_id, struct index_damage *da
 
 int index_rebuild_sized(struct db *db, const uint8_t *store_id, const struct index_limits *limits, struct err *err) {
     int r = db_derived_reset(db, err);
+    if (r == 0)
+        r = db_folds_reset(db, err);
     if (r < 0)
         return r;
     struct index *ix = NULL;

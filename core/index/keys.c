@@ -80,6 +80,24 @@ struct key key_chunk(uint32_t type_no, uint64_t offset) {
     return k;
 }
 
+struct key key_event_kind(uint32_t type_no, uint32_t schema, struct str name) {
+    struct key k = key_begin(KEY_EVENT_KIND);
+    key_add32(&k, type_no);
+    key_add32(&k, schema);
+    key_add(&k, name);
+    return k;
+}
+
+struct key key_schema(const struct index_schema *s) {
+    struct key k = key_begin(KEY_SCHEMA);
+    key_add32(&k, s->type_no);
+    k.p[k.n++] = (char)s->of_command;
+    key_add(&k, s->name);
+    k.p[k.n++] = '\0';
+    key_add32(&k, s->version);
+    return k;
+}
+
 static bool key_is(struct str key, enum key_class class, size_t n) {
     return key.n == n && key.p[0] == (char)class;
 }
@@ -113,6 +131,29 @@ int key_chunk_read(struct str key, uint32_t *type_no, uint64_t *offset) {
     *type_no = be32_get(key.p + 1);
     *offset = be64_get(key.p + 5);
     return 0;
+}
+
+int key_event_kind_read(struct str key, struct index_event_kind *out) {
+    const size_t name = 9;
+    if (key.n <= name || key.n - name > NAME_MAX_BYTES || key.p[0] != KEY_EVENT_KIND)
+        return -EBADMSG;
+    out->type_no = be32_get(key.p + 1);
+    out->schema = be32_get(key.p + 5);
+    out->name_bytes = (uint8_t)(key.n - name);
+    memcpy(out->name, key.p + name, out->name_bytes);
+    return 0;
+}
+
+int key_schema_read(struct str key, struct index_schema *out) {
+    const size_t name = 6, behind = 5; /* the zero byte and the version */
+    if (key.n <= name + behind || key.p[0] != KEY_SCHEMA || (uint8_t)key.p[5] > 1)
+        return -EBADMSG;
+    out->type_no = be32_get(key.p + 1);
+    out->of_command = key.p[5];
+    out->name = (struct str){key.p + name, key.n - name - behind};
+    out->version = be32_get(key.p + key.n - 4);
+    return out->name.n <= NAME_MAX_BYTES && !memchr(key.p + name, 0, out->name.n) && !key.p[key.n - behind] ? 0
+                                                                                                            : -EBADMSG;
 }
 
 /* --- values */

@@ -1,6 +1,7 @@
 /* The keys of the derived family and their small values (FORMAT.md section "Derived"); run.h has the large ones.
  *
  *   'c' aggregate, command id      what became of a command          value: struct index_command
+ *   'e' type, schema, event type   a kind of event                   position of one
  *   'g' aggregate                  an aggregate                      type, time of making, state, id
  *   'l' type, aggregate            aggregates of a type, listed      time of making, id
  *   'm'                            where the family stands           struct meta
@@ -8,10 +9,13 @@
  *   'o' type, offset               a chunk of a log.ndjson           first position, block, chunk, base time
  *   'o' 2^32-1, first position     a chunk, found by position        the same
  *   's' aggregate, first version   a run of a stream                 run.h
+ *   'x' type, kind, name, version  a schema                          its text
  *   'y' type                       an aggregate type                 struct index_type and whether it exists
  *
- * Numbers in keys are big endian, aggregates and the like 64 bits, types 32 (0: all), so that keys sort as the
- * numbers do; in values they are varints. Readers give 0 or -EBADMSG and borrow strings from what they read. */
+ * Numbers in keys are big endian, aggregates and the like 64 bits, types and versions of schemas 32 (type 0: all),
+ * so that keys sort as the numbers do; in values they are varints. A name within a key has a zero byte behind it, which
+ * no name holds, so that keys sort as the names do too. Readers give 0 or -EBADMSG and borrow strings from what they
+ * read. */
 #ifndef ESFS_KEYS_H
 #define ESFS_KEYS_H
 
@@ -20,12 +24,14 @@
 
 enum key_class {
     KEY_COMMAND = 'c',
+    KEY_EVENT_KIND = 'e',
     KEY_AGGREGATE = 'g',
     KEY_LISTING = 'l',
     KEY_META = 'm',
     KEY_NAME = 'n',
     KEY_CHUNK = 'o',
     KEY_RUN = 's',
+    KEY_SCHEMA = 'x',
     KEY_TYPE = 'y',
 };
 
@@ -50,11 +56,15 @@ struct key key_listing(uint32_t type_no, uint64_t aggregate);
 struct key key_run(uint64_t aggregate, uint64_t first_version);
 struct key key_command(uint64_t aggregate, struct str id); /* an id of up to KEY_ID_MAX bytes */
 struct key key_chunk(uint32_t type_no, uint64_t offset);
+struct key key_event_kind(uint32_t type_no, uint32_t schema, struct str name);
+struct key key_schema(const struct index_schema *s); /* its name as decoded_read() lets it pass */
 
 int key_type_read(struct str key, uint32_t *type_no);
 int key_listing_read(struct str key, uint32_t *type_no, uint64_t *aggregate);
 int key_run_read(struct str key, uint64_t *aggregate, uint64_t *first_version);
 int key_chunk_read(struct str key, uint32_t *type_no, uint64_t *offset);
+int key_event_kind_read(struct str key, struct index_event_kind *out);
+int key_schema_read(struct str key, struct index_schema *out); /* all but the text */
 
 /* Where the family stands: everything up to `head` is in it. */
 struct meta {

@@ -7,6 +7,8 @@
  *   g         rewritten when its aggregate is undeclared: the family may say so before the log does, and the log
  *             then owes the reason (`owed`)
  *   l, n      deleted at that time: compared last, through the g keys, which tell who exists
+ *   e         rewritten by every window that has such an event, with a position of its own: what the family says is
+ *             this window's, or of a window that comes later and compares it then; the last one counts the key
  *
  * At the end keys are counted, so that the family holds nothing else.
  *
@@ -23,6 +25,7 @@ struct verification {
     const uint8_t *store_id;
     struct index_limits limits;
     struct types types;
+    struct schemas schemas;
     struct decoded decoded;
     struct index_head head;
     struct meta family;

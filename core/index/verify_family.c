@@ -96,7 +96,9 @@ static int walk_key(struct family_walk *k, const struct db_pair *pair) {
         return walk_type(k, pair);
     case KEY_COMMAND:
     case KEY_CHUNK:
+    case KEY_SCHEMA:
         return walk_once(k, pair);
+    case KEY_EVENT_KIND:
     case KEY_LISTING:
     case KEY_META:
     case KEY_NAME:

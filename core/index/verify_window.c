@@ -40,13 +40,15 @@ static void key_origin(const struct verification *v, struct str key, struct str 
     struct index_chunk chunk;
     struct run run;
     *position = verify_open_window(v)->first_position;
-    *aggregate = key.p[0] == KEY_CHUNK || key.p[0] == KEY_META ? 0 : be64_get(key.p + 1);
+    *aggregate = key.p[0] == KEY_AGGREGATE || key.p[0] == KEY_COMMAND || key.p[0] == KEY_RUN ? be64_get(key.p + 1) : 0;
     if (key.p[0] == KEY_COMMAND && value_read_command(value, &command) == 0)
         *position = command.position;
     else if (key.p[0] == KEY_CHUNK && value_read_chunk(value, &chunk) == 0)
         *position = chunk.first_position;
     else if (key.p[0] == KEY_RUN && run_open(&run, value) == 0)
         *position = run.first_position;
+    else if (key.p[0] == KEY_EVENT_KIND)
+        value_read_number(value, position);
 }
 
 static void key_damaged(struct verification *v, struct str key, struct str value, const char *why) {
@@ -97,6 +99,16 @@ static int aggregate_compare(struct verification *v, uint64_t aggregate, struct 
     return 0;
 }
 
+/* A kind of event whose key a later window writes again is compared and counted there. */
+static void kind_compare(struct verification *v, struct str kept, bool *differs) {
+    const struct window *w = verify_open_window(v);
+    uint64_t later = 0;
+    if (*differs)
+        *differs = value_read_number(kept, &later) < 0 || later <= w->after.head.position;
+    if (!later)
+        v->expected[KEY_EVENT_KIND]++;
+}
+
 static int key_compare(struct comparison *c, struct str key, struct str value) {
     struct verification *v = c->v;
     int r = kept_find(c, key);
@@ -107,6 +119,8 @@ static int key_compare(struct comparison *c, struct str key, struct str value) {
     bool differs = !str_eq(c->at.value, value);
     if (key.p[0] == KEY_AGGREGATE)
         r = aggregate_compare(v, be64_get(key.p + 1), value, c->at.value, &differs);
+    else if (key.p[0] == KEY_EVENT_KIND)
+        kind_compare(v, c->at.value, &differs);
     if (differs)
         key_damaged(v, key, value, "the log says otherwise");
     return r;
@@ -127,8 +141,9 @@ static int key_take(void *arg, struct str key, const struct str *value, struct e
         break;
     }
     uint8_t class = (uint8_t)key.p[0];
-    v->expected[class] += class != KEY_AGGREGATE; /* whose number is known anyway */
-    if (v->exact || class == KEY_AGGREGATE || class == KEY_META)
+    bool rewritten = class == KEY_AGGREGATE || class == KEY_EVENT_KIND;
+    v->expected[class] += !rewritten; /* of aggregates the number is known, kinds are counted as they are compared */
+    if (v->exact || rewritten || class == KEY_META)
         return key_compare(c, key, *value);
     v->sums[class] += verify_hash(key, *value);
     return 0;

@@ -29,8 +29,10 @@ void window_free(struct window *w) {
     free(w->chunks);
     free(w->types);
     free(w->event_types);
-    struct table *tables[] = {&w->stream_table, &w->command_table, &w->name_table,
-                              &w->unmade_table, &w->type_table,    &w->event_type_table};
+    free(w->kinds);
+    free(w->schemas);
+    struct table *tables[] = {&w->stream_table, &w->command_table,    &w->name_table, &w->unmade_table,
+                              &w->type_table,   &w->event_type_table, &w->kind_table};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         table_free(tables[i]);
     arena_free(&w->arena);
@@ -40,10 +42,12 @@ void window_free(struct window *w) {
 size_t window_memory(const struct window *w) {
     size_t n = sizeof *w + w->arena.total + w->streams_cap * sizeof *w->streams +
                w->commands_cap * sizeof *w->commands + (w->made_cap + w->unmade_cap) * sizeof *w->made +
-               w->chunks_cap * sizeof *w->chunks + w->types_cap * sizeof *w->types;
+               w->chunks_cap * sizeof *w->chunks + w->types_cap * sizeof *w->types +
+               w->event_types_cap * sizeof *w->event_types + w->kinds_cap * sizeof *w->kinds;
     for (size_t i = 0; i < w->n_types; i++)
         n += w->types[i].cap * sizeof *w->types[i].offsets;
-    return n + 8 * ((size_t)w->stream_table.mask + w->command_table.mask + w->name_table.mask);
+    return n + 8 * ((size_t)w->stream_table.mask + w->command_table.mask + w->name_table.mask +
+                    w->event_type_table.mask + w->kind_table.mask);
 }
 
 /* --- hashes of what is looked up */
@@ -77,7 +81,7 @@ void window_entry(const struct window *w, const struct window_stream *s, uint32_
     out->time = e->time;
     out->offset = i ? e[-1].end : s->offset;
     out->size = (uint32_t)(e->end - out->offset);
-    out->type = w->event_types[e->type];
+    out->type = w->event_types[e->type].name;
 }
 
 const struct window_command *window_command(const struct window *w, uint64_t aggregate, struct str id) {
@@ -162,12 +166,12 @@ static int type_offset(struct window *w, struct window_type *t, uint64_t offset)
 
 /* The number of an event's type; most events have that of the one before. */
 static int event_type_find(struct window *w, struct str type, uint32_t *last) {
-    if (*last < w->n_event_types && str_eq(w->event_types[*last], type))
+    if (*last < w->n_event_types && str_eq(w->event_types[*last].name, type))
         return 0;
     uint64_t hash = digest_table(type.p, type.n);
     struct table_probe probe;
     uint32_t i = table_first(&w->event_type_table, hash, &probe);
-    while (i != TABLE_NONE && !str_eq(w->event_types[i], type))
+    while (i != TABLE_NONE && !str_eq(w->event_types[i].name, type))
         i = table_next(&w->event_type_table, &probe);
     if (i == TABLE_NONE) {
         i = (uint32_t)w->n_event_types;
@@ -175,9 +179,36 @@ static int event_type_find(struct window *w, struct str type, uint32_t *last) {
         if (!copy.p || !ARRAY_ROOM(w->event_types, w->n_event_types, w->event_types_cap) ||
             table_put(&w->event_type_table, hash, i) < 0)
             return -ENOMEM;
-        w->event_types[w->n_event_types++] = copy;
+        w->event_types[w->n_event_types++] = (struct window_event_type){.name = copy};
     }
     *last = i;
+    return 0;
+}
+
+static uint64_t hash_kind(const struct window_kind *k) {
+    return table_hash_number((uint64_t)k->event_type << 32 | k->schema) ^ table_hash_number(k->type_no);
+}
+
+/* Notes what kind an event is of. Nearly always the kind is that of the last event of its type. */
+static int kind_note(struct window *w, uint32_t type_no, uint32_t event_type, uint32_t schema, uint32_t position) {
+    struct window_event_type *last = &w->event_types[event_type];
+    if (last->type_no == type_no && last->schema == schema)
+        return 0;
+    const struct window_kind kind = {type_no, schema, event_type, position};
+    uint64_t hash = hash_kind(&kind);
+    struct table_probe probe;
+    uint32_t i = table_first(&w->kind_table, hash, &probe);
+    while (i != TABLE_NONE &&
+           (w->kinds[i].type_no != type_no || w->kinds[i].schema != schema || w->kinds[i].event_type != event_type))
+        i = table_next(&w->kind_table, &probe);
+    if (i == TABLE_NONE) {
+        if (!ARRAY_ROOM(w->kinds, w->n_kinds, w->kinds_cap) ||
+            table_put(&w->kind_table, hash, (uint32_t)w->n_kinds) < 0)
+            return -ENOMEM;
+        w->kinds[w->n_kinds++] = kind;
+    }
+    last->type_no = type_no;
+    last->schema = schema;
     return 0;
 }
 
@@ -239,6 +270,7 @@ static int events_apply(struct window *w, const struct decoded *d, const struct 
             break;
         end += event->size;
         uint32_t position = (uint32_t)(r->position + i - w->first_position);
+        e = kind_note(w, r->type_no, *type, event->schema, position);
         s->entries[s->n++] = (struct window_entry){event->time, end, position, *type};
     }
     return e;
@@ -260,11 +292,19 @@ static int command_id_apply(struct window *w, const struct decoded_record *r, st
     return 0;
 }
 
+/* A command without events has the version of its aggregate. */
+static int no_events_apply(const struct window *w, const struct decoded_record *r, struct err *err) {
+    const struct window_stream *s = window_stream(w, r->aggregate);
+    if (s && r->version != s->first_version + s->n - 1)
+        return contradicts(r, "a command without events has another version than its aggregate", err);
+    return 0;
+}
+
 static int command_apply(struct window *w, struct types *types, const struct decoded *d, const struct decoded_record *r,
                          uint32_t *event_type, struct err *err) {
     int e = r->id.n ? command_id_apply(w, r, err) : 0;
     if (e < 0 || r->n_events == 0)
-        return e;
+        return e < 0 ? e : no_events_apply(w, r, err);
     struct type *type = types_get(types, r->type_no);
     struct window_type *touched = type_touch(w, r->type_no);
     if (!touched || type_offset(w, touched, type->is.bytes) < 0)
@@ -310,8 +350,20 @@ static int undeclare_apply(struct window *w, struct types *types, const struct d
     return 0;
 }
 
-static int record_apply(struct window *w, struct types *types, const struct decoded *d, const struct decoded_record *r,
-                        uint32_t *event_type, struct err *err) {
+static int schema_apply(struct window *w, struct schemas *schemas, const struct index_schema *schema, struct err *err) {
+    if (!ARRAY_ROOM(w->schemas, w->n_schemas, w->schemas_cap))
+        return -ENOMEM;
+    int e = schemas_add(schemas, schema, &w->schemas[w->n_schemas]);
+    if (e == 0)
+        w->n_schemas++;
+    if (e != -EEXIST)
+        return e;
+    return err_set(err, EBADMSG, "type %u: version %u of the schema of the %s %.*s comes twice", schema->type_no,
+                   schema->version, schema->of_command ? "command" : "event", (int)schema->name.n, schema->name.p);
+}
+
+static int record_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
+                        const struct decoded_record *r, uint32_t *event_type, struct err *err) {
     switch (r->kind) {
     case RECORD_COMMAND:
         return command_apply(w, types, d, r, event_type, err);
@@ -324,6 +376,8 @@ static int record_apply(struct window *w, struct types *types, const struct deco
     case RECORD_UNTYPE:
         types_get(types, r->type_no)->exists = false;
         return type_touch(w, r->type_no) ? 0 : -ENOMEM;
+    case RECORD_SCHEMA:
+        return schema_apply(w, schemas, &r->schema, err);
     case RECORD_DECLARE:
         break;
     }
@@ -352,7 +406,8 @@ static void streams_fetch(const struct window *w, const struct decoded *d, const
     }
 }
 
-int window_apply(struct window *w, struct types *types, const struct decoded *d, struct err *err) {
+int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
+                 struct err *err) {
     uint32_t event_type = 0;
     int e = 0;
     for (size_t c = 0; e == 0 && c < d->n_chunks; c++) {
@@ -360,7 +415,7 @@ int window_apply(struct window *w, struct types *types, const struct decoded *d,
         streams_fetch(w, d, chunk);
         e = chunk_apply(w, &chunk->header);
         for (uint32_t i = 0; e == 0 && i < chunk->n_records; i++)
-            e = record_apply(w, types, d, &d->records[chunk->first_record + i], &event_type, err);
+            e = record_apply(w, types, schemas, d, &d->records[chunk->first_record + i], &event_type, err);
     }
     w->weight += d->weight;
     w->bytes += d->bytes;

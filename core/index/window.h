@@ -7,12 +7,24 @@
 
 #include "decoded.h"
 #include "run.h"
+#include "schemas.h"
 
 struct window_entry { /* an event in a stream */
     uint64_t time;
     uint64_t end;      /* of the stream, behind it */
     uint32_t position; /* less first_position of the window */
     uint32_t type;     /* in event_types */
+};
+
+/* The type of an event, and the kind that the last event of it was of. */
+struct window_event_type {
+    struct str name;
+    uint32_t type_no, schema; /* type_no 0: none yet */
+};
+
+struct window_kind {                      /* a kind of event */
+    uint32_t type_no, schema, event_type; /* event_type: in event_types */
+    uint32_t position;                    /* of its first event, less first_position of the window */
 };
 
 struct window_stream {
@@ -61,11 +73,14 @@ struct window {
     struct made *unmade; /* older ones that were undeclared */
     struct window_chunk *chunks;
     struct window_type *types;
-    struct str *event_types;
-    size_t n_streams, n_commands, n_made, n_unmade, n_chunks, n_types, n_event_types;
-    size_t streams_cap, commands_cap, made_cap, unmade_cap, chunks_cap, types_cap, event_types_cap;
+    struct window_event_type *event_types;
+    struct window_kind *kinds;
+    const struct index_schema **schemas; /* registered here; schemas.h has them */
+    size_t n_streams, n_commands, n_made, n_unmade, n_chunks, n_types, n_event_types, n_kinds, n_schemas;
+    size_t streams_cap, commands_cap, made_cap, unmade_cap, chunks_cap, types_cap, event_types_cap, kinds_cap,
+        schemas_cap;
 
-    struct table stream_table, command_table, name_table, unmade_table, type_table, event_type_table;
+    struct table stream_table, command_table, name_table, unmade_table, type_table, event_type_table, kind_table;
     struct arena arena;
     struct window_spare *spare[WINDOW_CLASSES]; /* pieces of entries that streams have outgrown */
 };
@@ -74,9 +89,10 @@ struct window *window_new(const struct index_head *after); /* NULL when out of m
 void window_free(struct window *w);                        /* NULL is fine */
 size_t window_memory(const struct window *w);              /* roughly */
 
-/* Takes in a block and brings the counts of types up to date. 0, -ENOMEM, or -EBADMSG when the block contradicts
- * what the window holds; it is of no use then. */
-int window_apply(struct window *w, struct types *types, const struct decoded *d, struct err *err);
+/* Takes in a block and brings the counts of types and the schemas up to date. 0, -ENOMEM, or -EBADMSG when the block
+ * contradicts what the window or the schemas hold; it is of no use then. */
+int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
+                 struct err *err);
 
 /* --- looking up; what is given stays where it is until the next window_apply() */
 const struct window_stream *window_stream(const struct window *w, uint64_t aggregate);

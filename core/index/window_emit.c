@@ -92,6 +92,38 @@ static int emit_commands(struct emission *e) {
     return r;
 }
 
+/* --- kinds of events */
+
+struct sorted_kind {
+    const struct window_kind *kind;
+    struct str name;
+};
+
+static int kinds_order(const void *x, const void *y) {
+    const struct sorted_kind *a = x, *b = y;
+    if (a->kind->type_no != b->kind->type_no)
+        return order(a->kind->type_no, b->kind->type_no);
+    return a->kind->schema != b->kind->schema ? order(a->kind->schema, b->kind->schema) : order_str(a->name, b->name);
+}
+
+static int emit_kinds(struct emission *e) {
+    const struct window *w = e->w;
+    struct sorted_kind *sorted = malloc((w->n_kinds + 1) * sizeof *sorted);
+    if (!sorted)
+        return -ENOMEM;
+    for (size_t i = 0; i < w->n_kinds; i++)
+        sorted[i] = (struct sorted_kind){&w->kinds[i], w->event_types[w->kinds[i].event_type].name};
+    qsort(sorted, w->n_kinds, sizeof *sorted, kinds_order);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < w->n_kinds; i++) {
+        struct key key = key_event_kind(sorted[i].kind->type_no, sorted[i].kind->schema, sorted[i].name);
+        value_put_number(&e->value, w->first_position + sorted[i].kind->position);
+        r = emit_value(e, &key);
+    }
+    free(sorted);
+    return r;
+}
+
 /* --- aggregates and names */
 
 static int made_order(const void *x, const void *y) {
@@ -188,7 +220,7 @@ static int emit_made(struct emission *e) {
     return r;
 }
 
-/* --- chunks, streams, types */
+/* --- chunks, streams, schemas, types */
 
 static int types_order(const void *x, const void *y) {
     const struct window_type *a = *(const struct window_type *const *)x, *b = *(const struct window_type *const *)y;
@@ -261,7 +293,29 @@ static int emit_streams(struct emission *e) {
     return r;
 }
 
-/* Chunks come before streams and types behind them, as their letters do. */
+static int schema_pointers_order(const void *x, const void *y) {
+    return schemas_order(*(const struct index_schema *const *)x, *(const struct index_schema *const *)y);
+}
+
+static int emit_schemas(struct emission *e) {
+    size_t n = e->w->n_schemas;
+    const struct index_schema **sorted = malloc((n + 1) * sizeof *sorted);
+    if (!sorted)
+        return -ENOMEM;
+    if (n)
+        memcpy(sorted, e->w->schemas, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, schema_pointers_order);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct key key = key_schema(sorted[i]);
+        buf_put_str(&e->value, sorted[i]->text);
+        r = emit_value(e, &key);
+    }
+    free(sorted);
+    return r;
+}
+
+/* Chunks come before streams, schemas and types behind them, as their letters do. */
 static int emit_rest(struct emission *e) {
     const void **types = pointers_new(e->w->types, e->w->n_types, sizeof *e->w->types);
     if (!types)
@@ -274,6 +328,8 @@ static int emit_rest(struct emission *e) {
         r = emit_positions(e);
     if (r == 0)
         r = emit_streams(e);
+    if (r == 0)
+        r = emit_schemas(e);
     for (size_t i = 0; r == 0 && i < e->w->n_types; i++)
         r = emit_type(e, types[i]);
     free(types);
@@ -283,6 +339,8 @@ static int emit_rest(struct emission *e) {
 int window_emit(const struct window *w, window_put *put, void *arg, struct err *err) {
     struct emission e = {.w = w, .put = put, .arg = arg, .err = err};
     int r = emit_commands(&e);
+    if (r == 0)
+        r = emit_kinds(&e);
     if (r == 0)
         r = emit_made(&e);
     if (r == 0)

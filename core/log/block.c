@@ -88,6 +88,13 @@ static uint64_t read_number(struct reader *r) {
     return v;
 }
 
+static uint32_t read_number32(struct reader *r) {
+    uint64_t v = read_number(r);
+    if (v > UINT32_MAX)
+        r->p = NULL;
+    return (uint32_t)v;
+}
+
 static struct str read_bytes(struct reader *r, uint64_t n) {
     struct str s = {NULL, 0};
     if (!r->p || n > (uint64_t)(r->end - r->p)) {
@@ -121,12 +128,25 @@ static void read_command(struct reader *in, struct record *out) {
     out->causationid = read_part(in, parts, PART_CAUSATIONID);
     out->traceparent = read_part(in, parts, PART_TRACEPARENT);
     out->meta = read_part(in, parts, PART_META);
-    uint64_t n = read_number(in);
-    if (n > UINT32_MAX)
-        in->p = NULL;
-    out->n_events = (uint32_t)n;
+    out->n_events = read_number32(in);
     out->events = in->p;
     out->events_end = in->end;
+}
+
+static void read_schema(struct reader *in, struct record *out) {
+    uint64_t of_command = read_number(in);
+    out->of_command = of_command == 1;
+    out->schema_name = read_string(in);
+    out->schema_version = read_number32(in);
+    out->schema_text = read_string(in);
+    if (of_command > 1 || out->schema_version == 0 || out->schema_name.n == 0 || out->schema_text.n == 0 ||
+        out->schema_text.n > BLOCK_SCHEMA_BYTES)
+        in->p = NULL;
+}
+
+/* Aggregate types come and go without an aggregate, and schemas belong to all of a type. */
+static bool has_aggregate(enum record_kind kind) {
+    return kind != RECORD_TYPE && kind != RECORD_UNTYPE && kind != RECORD_SCHEMA;
 }
 
 static int record_read(const struct chunk *c, const char **at, struct record *out) {
@@ -134,20 +154,23 @@ static int record_read(const struct chunk *c, const char **at, struct record *ou
     memset(out, 0, sizeof *out);
     out->kind = (enum record_kind)(uint8_t) * *at;
     struct str body = read_string(&in);
-    if (!in.p || out->kind < RECORD_COMMAND || out->kind > RECORD_UNTYPE)
+    if (!in.p || out->kind < RECORD_COMMAND || out->kind > RECORD_SCHEMA)
         return -EBADMSG;
     *at = in.p;
     in = (struct reader){body.p, body.p + body.n};
     out->time = c->header.base_time + read_number(&in);
-    out->uid = (uint32_t)read_number(&in);
-    out->type_no = (uint32_t)read_number(&in);
-    if (out->kind != RECORD_TYPE && out->kind != RECORD_UNTYPE)
+    out->uid = read_number32(&in);
+    out->type_no = read_number32(&in);
+    if (has_aggregate(out->kind))
         out->aggregate = read_number(&in);
     if (out->kind == RECORD_COMMAND)
         read_command(&in, out);
     else if (out->kind == RECORD_TYPE || out->kind == RECORD_NAME)
         out->name = read_string(&in);
-    return in.p ? 0 : -EBADMSG;
+    else if (out->kind == RECORD_SCHEMA)
+        read_schema(&in, out);
+    /* A command's events are read later. */
+    return in.p && (in.p == in.end || out->kind == RECORD_COMMAND) ? 0 : -EBADMSG;
 }
 
 int chunk_record(const struct chunk *c, const char **at, struct record *out) {
@@ -175,7 +198,7 @@ int record_event(const struct record *r, const char **at, uint64_t position, uin
         .meta = r->meta,
     };
     out->time = previous_time + read_number(&in);
-    out->schema = (uint32_t)read_number(&in);
+    out->schema = read_number32(&in);
     out->type = read_string(&in);
     out->data = read_string(&in);
     *at = in.p;
@@ -366,7 +389,7 @@ static void record_begin(struct block_builder *b, const struct record *r) {
     put_number(b, r->time - chunk_at(b, b->n_chunks - 1)->header.base_time);
     put_number(b, r->uid);
     put_number(b, r->type_no);
-    if (r->kind != RECORD_TYPE && r->kind != RECORD_UNTYPE)
+    if (has_aggregate(r->kind))
         put_number(b, r->aggregate);
 }
 
@@ -385,6 +408,12 @@ void block_put_record(struct block_builder *b, const struct record *r) {
     record_begin(b, r);
     if (r->kind == RECORD_TYPE || r->kind == RECORD_NAME)
         put_string(b, r->name);
+    if (r->kind == RECORD_SCHEMA) {
+        put_number(b, r->of_command);
+        put_string(b, r->schema_name);
+        put_number(b, r->schema_version);
+        put_string(b, r->schema_text);
+    }
     record_end(b, r->kind);
 }
 

@@ -25,7 +25,10 @@ enum record_kind {
     RECORD_DECLARE,     /* mkdir of an aggregate: it stays although it has no events */
     RECORD_UNDECLARE,   /* rmdir of an aggregate: its name may get a new number */
     RECORD_UNTYPE,      /* rmdir of an aggregate type */
+    RECORD_SCHEMA,      /* a version of the schema of an event or a command was registered */
 };
+
+#define BLOCK_SCHEMA_BYTES (1 << 20) /* of the longest text of a schema */
 
 /* One record, decoded; strings point into the chunk. */
 struct record {
@@ -33,7 +36,7 @@ struct record {
     uint64_t time; /* of its first event, or when it was decided */
     uint32_t uid;
     uint32_t type_no;   /* all kinds */
-    uint64_t aggregate; /* all but TYPE and UNTYPE */
+    uint64_t aggregate; /* all but TYPE, UNTYPE and SCHEMA */
     struct str name;    /* TYPE: the type's name; NAME, COMMAND: the aggregate's id */
     /* COMMAND only */
     uint64_t version;       /* of its first event; of the aggregate when it has none */
@@ -43,6 +46,10 @@ struct record {
     struct str id, correlationid, causationid, traceparent, meta;
     const uint8_t *content;          /* DIGEST_CONTENT bytes when id is set */
     const char *events, *events_end; /* encoded events, for record_event() */
+    /* SCHEMA only */
+    bool of_command;                     /* of a command's data; otherwise of an event's */
+    uint32_t schema_version;             /* from 1 */
+    struct str schema_name, schema_text; /* of the event or command type; a JSON document, minified */
 };
 
 /* One event of a command record; `at` starts as record.events and moves on. aggregate_type is left empty (the
@@ -107,7 +114,7 @@ void block_builder_free(struct block_builder *b);
 /* Empties it and starts block number `block` after the link `previous`; NULL: block_relink() gives it later. */
 void block_begin(struct block_builder *b, uint64_t block, const uint8_t previous[DIGEST_CHAIN], uint64_t next_position,
                  uint64_t log_offset);
-/* Adds a record that is not a command (its kind, time, uid, type_no, aggregate, name). */
+/* Adds a record that is not a command (its kind, time, uid, type_no, and what else its kind has). */
 void block_put_record(struct block_builder *b, const struct record *r);
 /* Adds a command with its events; n_events of r is set from n. log_bytes: size of their texts together. */
 void block_put_command(struct block_builder *b, const struct record *r, const struct block_event *events, size_t n,

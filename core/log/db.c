@@ -12,11 +12,14 @@
 #define MIB ((uint64_t)1 << 20)
 #define LOG_BUFFER_BYTES (32 * MIB) /* of a memtable; its WAL is as long */
 #define LOG_BUFFERS 2
-#define LOG_BLOCK_BYTES (16 << 10) /* a chunk of the log is a block of its own */
+#define WAL_BYTES (LOG_BUFFERS * LOG_BUFFER_BYTES) /* together; then what needs the oldest one is flushed */
+#define LOG_BLOCK_BYTES (16 << 10)                 /* a chunk of the log is a block of its own */
 #define LOG_FILE_BYTES (64 * MIB)
 #define DERIVED_FILE_BYTES (8 * MIB)
 #define DERIVED_LEVEL_BYTES (32 * MIB)
 #define DERIVED_COMPACTION_BYTES (64 * MIB)
+#define FOLDS_BUFFER_BYTES (8 * MIB)
+#define FOLDS_BUFFERS 2
 #define CACHE_BYTES (32 * MIB)
 #define OPEN_FILES 512
 
@@ -24,7 +27,7 @@ enum { INFO_LOG_WARN = 2, RECOVER_TOLERATE_TAIL = 0, INDEX_TWO_LEVEL = 2 };
 
 #define ALL_FAMILIES (DB_FAMILIES + 1) /* RocksDB wants one named `default`, which stays empty */
 
-static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "default"};
+static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "folds", "default"};
 
 struct db {
     rocksdb_t *rocks;
@@ -114,9 +117,11 @@ static rocksdb_options_t *log_options(struct db *db) {
     return o;
 }
 
-static rocksdb_options_t *derived_options(struct db *db) {
+/* For what is looked up by key; folds compact as derived does, so that the reserve for a compaction serves both. */
+static rocksdb_options_t *lookup_options(struct db *db, uint64_t buffer_bytes, int buffers) {
     rocksdb_options_t *o = rocksdb_options_create();
-    rocksdb_options_set_write_buffer_size(o, MIB);
+    rocksdb_options_set_write_buffer_size(o, buffer_bytes);
+    rocksdb_options_set_max_write_buffer_number(o, buffers);
     rocksdb_options_set_target_file_size_base(o, DERIVED_FILE_BYTES);
     rocksdb_options_set_max_bytes_for_level_base(o, DERIVED_LEVEL_BYTES);
     rocksdb_options_set_max_compaction_bytes(o, DERIVED_COMPACTION_BYTES);
@@ -129,7 +134,10 @@ static rocksdb_options_t *whole_options(void) {
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_options_set_paranoid_checks(o, 1);
     rocksdb_options_set_wal_recovery_mode(o, RECOVER_TOLERATE_TAIL);
-    rocksdb_options_set_max_total_wal_size(o, LOG_BUFFERS * LOG_BUFFER_BYTES);
+    rocksdb_options_set_max_total_wal_size(o, WAL_BYTES);
+    /* All memtables become tables at once, so folds, which fill slowly, never need a WAL that the log has done with:
+     * it would not be missed if it were cut short, as the log's gap is. */
+    rocksdb_options_set_atomic_flush(o, 1);
     rocksdb_options_set_max_open_files(o, OPEN_FILES);
     rocksdb_options_set_max_background_jobs(o, 2);
     rocksdb_options_set_bytes_per_sync(o, MIB);
@@ -148,7 +156,8 @@ static rocksdb_options_t *whole_options(void) {
 static void db_options_make(struct db *db) {
     db->cache = rocksdb_cache_create_lru(CACHE_BYTES);
     db->options[DB_LOG] = log_options(db);
-    db->options[DB_DERIVED] = derived_options(db);
+    db->options[DB_DERIVED] = lookup_options(db, MIB, 2);
+    db->options[DB_FOLDS] = lookup_options(db, FOLDS_BUFFER_BYTES, FOLDS_BUFFERS);
     db->options[DB_FAMILIES] = whole_options();
     db->write = rocksdb_writeoptions_create();
     db->write_sync = rocksdb_writeoptions_create();
@@ -161,15 +170,14 @@ static void db_options_make(struct db *db) {
     rocksdb_ingestexternalfileoptions_set_move_files(db->ingest, 1);
 }
 
-/* Which families an existing database has. A missing log is damage; derived is missing for a moment when it is
+/* Which families an existing database has. A missing log is damage; the others are missing for a moment when they are
  * reset, so a crash may leave it so. */
-static int families_find(struct db *db, bool *has_derived, struct err *err) {
+static int families_find(struct db *db, bool has[ALL_FAMILIES], struct err *err) {
     size_t n = 0;
     char *text = NULL;
     char **names = rocksdb_list_column_families(db->options[DB_FAMILIES], db->path, &n, &text);
     if (text)
         return db_failed(err, "opening", text);
-    bool has[ALL_FAMILIES] = {false};
     const char *unknown = NULL;
     for (size_t i = 0; i < n; i++) {
         int family = 0;
@@ -186,24 +194,28 @@ static int families_find(struct db *db, bool *has_derived, struct err *err) {
     else if (!has[DB_LOG])
         r = err_set(err, EUCLEAN, "store: %s has no log", db->path);
     rocksdb_list_column_families_destroy(names, n);
-    *has_derived = has[DB_DERIVED];
     return r;
 }
 
-static int db_open_read_only(struct db *db, bool has_derived, struct err *err) {
+static int db_open_read_only(struct db *db, const bool has[ALL_FAMILIES], struct err *err) {
     char *text = NULL;
-    const char *names[ALL_FAMILIES] = {family_names[DB_LOG], family_names[DB_FAMILIES], family_names[DB_DERIVED]};
-    const rocksdb_options_t *options[ALL_FAMILIES] = {db->options[DB_LOG], db->options[DB_FAMILIES],
-                                                      db->options[DB_DERIVED]};
+    const char *names[ALL_FAMILIES];
+    const rocksdb_options_t *options[ALL_FAMILIES];
     rocksdb_column_family_handle_t *families[ALL_FAMILIES] = {NULL};
-    int n = has_derived ? ALL_FAMILIES : ALL_FAMILIES - 1;
+    int n = 0;
+    for (int i = 0; i < ALL_FAMILIES; i++) {
+        if (!has[i])
+            continue;
+        names[n] = family_names[i];
+        options[n++] = db->options[i];
+    }
     db->rocks = rocksdb_open_for_read_only_column_families(db->options[DB_FAMILIES], db->path, n, names, options,
                                                            families, 0, &text);
     if (text)
         return open_failed(db, err, text);
-    db->families[DB_LOG] = families[0];
-    db->families[DB_FAMILIES] = families[1];
-    db->families[DB_DERIVED] = families[2];
+    for (int i = ALL_FAMILIES; i-- > 0;)
+        if (has[i])
+            db->families[i] = families[--n];
     return 0;
 }
 
@@ -235,18 +247,18 @@ static int tables_clear(struct db *db, struct err *err) {
 }
 
 static int db_open_families(struct db *db, const struct db_options *options, struct err *err) {
-    bool has_derived = true;
+    bool has[ALL_FAMILIES] = {false};
     if (!options->create) {
         char current[4096];
         snprintf(current, sizeof current, "%s/CURRENT", db->path);
         if (access(current, F_OK) != 0)
             return err_set(err, errno, "store: %s: %s", current, strerror(errno));
-        int r = families_find(db, &has_derived, err);
+        int r = families_find(db, has, err);
         if (r < 0)
             return r;
     }
     if (options->read_only)
-        return db_open_read_only(db, has_derived, err);
+        return db_open_read_only(db, has, err);
     int r = db_open_writable(db, options->create, err);
     return r < 0 ? r : tables_clear(db, err);
 }
@@ -377,12 +389,18 @@ int db_iter_prev(struct db_iter *it, struct db_pair *out, struct err *err) {
 
 /* --- writing */
 
-int db_log_write(struct db *db, const struct db_pair *pairs, size_t n, bool sync, struct err *err) {
+static void batch_add(rocksdb_writebatch_t *batch, rocksdb_column_family_handle_t *family, const struct db_change *c) {
+    if (c->remove)
+        rocksdb_writebatch_delete_cf(batch, family, c->key.p, c->key.n);
+    else
+        rocksdb_writebatch_put_cf(batch, family, c->key.p, c->key.n, c->value.p, c->value.n);
+}
+
+int db_write(struct db *db, const struct db_change *changes, size_t n, bool sync, struct err *err) {
     char *text = NULL;
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     for (size_t i = 0; i < n; i++)
-        rocksdb_writebatch_put_cf(batch, db->families[DB_LOG], pairs[i].key.p, pairs[i].key.n, pairs[i].value.p,
-                                  pairs[i].value.n);
+        batch_add(batch, db->families[changes[i].family], &changes[i]);
     rocksdb_write(db->rocks, sync ? db->write_sync : db->write, batch, &text);
     rocksdb_writebatch_destroy(batch);
     return text ? db_failed(err, "writing the log", text) : 0;
@@ -446,19 +464,33 @@ void db_table_drop(struct db_table *t) {
     free(t);
 }
 
-int db_derived_reset(struct db *db, struct err *err) {
+static int family_reset(struct db *db, enum db_family family, const char *what, struct err *err) {
     char *text = NULL;
-    rocksdb_drop_column_family(db->rocks, db->families[DB_DERIVED], &text);
+    rocksdb_drop_column_family(db->rocks, db->families[family], &text);
     if (text)
-        return db_failed(err, "emptying the derived family", text);
-    rocksdb_column_family_handle_destroy(db->families[DB_DERIVED]);
-    db->families[DB_DERIVED] = NULL;
+        return db_failed(err, what, text);
+    rocksdb_column_family_handle_destroy(db->families[family]);
+    db->families[family] = NULL;
     rocksdb_column_family_handle_t *made =
-        rocksdb_create_column_family(db->rocks, db->options[DB_DERIVED], family_names[DB_DERIVED], &text);
+        rocksdb_create_column_family(db->rocks, db->options[family], family_names[family], &text);
     if (text)
-        return db_failed(err, "emptying the derived family", text);
-    db->families[DB_DERIVED] = made;
+        return db_failed(err, what, text);
+    db->families[family] = made;
     return 0;
+}
+
+int db_derived_reset(struct db *db, struct err *err) {
+    return family_reset(db, DB_DERIVED, "emptying the derived family", err);
+}
+
+int db_folds_reset(struct db *db, struct err *err) {
+    return family_reset(db, DB_FOLDS, "emptying the folds family", err);
+}
+
+int db_folds_clear(struct db *db, struct str from, struct str to, struct err *err) {
+    char *text = NULL;
+    rocksdb_delete_range_cf(db->rocks, db->write, db->families[DB_FOLDS], from.p, from.n, to.p, to.n, &text);
+    return text ? db_failed(err, "clearing folds", text) : 0;
 }
 
 /* --- figures */
@@ -478,8 +510,10 @@ void db_stats_get(struct db *db, struct db_stats *out) {
     }
 }
 
+/* Tables of all memtables, which may be full and wait, while their WAL goes only when they are there; one compaction at
+ * a time (of two background jobs one flushes), the largest, whose inputs go when its outputs are there. */
 uint64_t db_reserve_bytes(void) {
-    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES;
+    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES + FOLDS_BUFFERS * FOLDS_BUFFER_BYTES;
     uint64_t wal = LOG_BUFFER_BYTES + LOG_BUFFER_BYTES / 10; /* RocksDB preallocates the next one */
     uint64_t compaction = DERIVED_COMPACTION_BYTES + 2 * DERIVED_FILE_BYTES;
     return flush + wal + compaction + 16 * MIB;

@@ -1,8 +1,9 @@
 /* RocksDB behind our errors; db.c alone includes rocksdb/c.h.
  *
- * Two column families. `log` is the truth: written through the write-ahead log, one batch a commit. `derived` can
+ * Three column families. `log` is the truth: written through the write-ahead log, one batch a commit. `derived` can
  * be made again from the log: written by whole sorted tables that are ingested, never through the WAL, so it can
- * lag behind the log but two parts of it never disagree.
+ * lag behind the log but two parts of it never disagree. `folds` can be made again from the log and a domain: written
+ * through the WAL too, so that what is in one batch with a block is there exactly when the block is.
  *
  * Thread safe, but for one db_iter or db_table in two threads at once. Failures are negative errno: -EIO for what
  * the disk or a checksum said (words in err), -ENOMEM; an absent key is DB_NOT_FOUND. */
@@ -16,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum db_family { DB_LOG, DB_DERIVED, DB_FAMILIES };
+enum db_family { DB_LOG, DB_DERIVED, DB_FOLDS, DB_FAMILIES };
 
 enum { DB_NOT_FOUND = 1 };
 
@@ -46,9 +47,14 @@ struct db_pair {
     struct str key, value;
 };
 
-/* Writes the pairs to the log family in one atomic batch. With sync set it returns after fdatasync of the WAL.
- * After any failure the outcome of the batch is unknown and the caller must not write again. */
-int db_log_write(struct db *db, const struct db_pair *pairs, size_t n, bool sync, struct err *err);
+struct db_change {
+    enum db_family family; /* DB_LOG or DB_FOLDS */
+    struct str key, value;
+    bool remove; /* the key, which need not be there; value is not looked at */
+};
+/* Makes the changes in one atomic batch, of one key the later one counts. With sync set it returns after fdatasync of
+ * the WAL. After any failure the outcome of the batch is unknown and the caller must not write again. */
+int db_write(struct db *db, const struct db_change *changes, size_t n, bool sync, struct err *err);
 /* Makes every batch written before durable. */
 int db_log_sync(struct db *db, struct err *err);
 
@@ -76,8 +82,13 @@ int db_table_delete(struct db_table *t, struct str key, struct err *err);
 int db_table_ingest(struct db_table *t, struct err *err);
 void db_table_drop(struct db_table *t);
 
-/* Empties the derived family. Nothing else may use it meanwhile. */
+/* Each empties a family. Nothing else may use it meanwhile. A crash in the middle leaves a database without the family,
+ * which the next opening makes again. */
 int db_derived_reset(struct db *db, struct err *err);
+int db_folds_reset(struct db *db, struct err *err);
+/* Removes the keys of the folds family from `from` on that are below `to`, as a batch of its own that is not synced.
+ * Failures as of db_write(). */
+int db_folds_clear(struct db *db, struct str from, struct str to, struct err *err);
 
 /* Bytes of RocksDB's table files (of one family), memtables and caches. */
 struct db_stats {

@@ -25,7 +25,6 @@
 #define PIECE_END "}\n"
 #define BYTES(piece) (sizeof(piece) - 1)
 
-#define POSITION_CHARS 16
 #define SEQUENCE_CHARS 10
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -149,11 +148,11 @@ void event_id(const uint8_t store_id[16], uint64_t position, uint64_t time, char
 }
 
 /* CloudEvents: correlation begins with the command that has an id, otherwise with the event itself. */
-static struct str correlation_of(const struct event *e) {
+struct str event_correlation(const struct event *e) {
     return e->correlationid.n ? e->correlationid : e->commandid;
 }
 
-static struct str causation_of(const struct event *e) {
+struct str event_causation(const struct event *e) {
     return e->causationid.n ? e->causationid : e->commandid;
 }
 
@@ -164,16 +163,16 @@ static size_t optional_size(size_t piece, struct str s) {
 size_t event_size(const struct event *e) {
     size_t n = BYTES(PIECE_ID) + EVENT_ID_CHARS + BYTES(PIECE_SOURCE) + 1 + BYTES(PIECE_TYPE) + BYTES(PIECE_SUBJECT) +
                BYTES(PIECE_TIME) + EVENT_TIME_CHARS + BYTES(PIECE_CONTENT) + BYTES(PIECE_SEQUENCE) +
-               BYTES(PIECE_VERSION) + BYTES(PIECE_POSITION) + POSITION_CHARS + BYTES(PIECE_CORRELATIONID) +
+               BYTES(PIECE_VERSION) + BYTES(PIECE_POSITION) + EVENT_POSITION_CHARS + BYTES(PIECE_CORRELATIONID) +
                BYTES(PIECE_UID) + BYTES(PIECE_DATA) + BYTES(PIECE_END);
     n += url_size(e->aggregate_type) + url_size(e->aggregate_id) + text_size(e->type) + text_size(e->aggregate_id);
     n += sequence_size(e->version) + decimal_size(e->version) + decimal_size(e->uid) + e->meta.n + e->data.n;
     if (e->schema)
         n += BYTES(PIECE_SCHEMA) + url_size(e->aggregate_type) + 1 + url_size(e->type) + 1 + decimal_size(e->schema);
-    struct str correlation = correlation_of(e);
+    struct str correlation = event_correlation(e);
     n += correlation.n ? text_size(correlation) : EVENT_ID_CHARS;
     n += optional_size(BYTES(PIECE_COMMANDID), e->commandid);
-    n += optional_size(BYTES(PIECE_CAUSATIONID), causation_of(e));
+    n += optional_size(BYTES(PIECE_CAUSATIONID), event_causation(e));
     n += optional_size(BYTES(PIECE_TRACEPARENT), e->traceparent);
     return n;
 }
@@ -194,7 +193,7 @@ static char *put_trace(char *out, const struct event *e, const char *id) {
         out = PUT(out, PIECE_COMMANDID);
         out = put_text(out, e->commandid);
     }
-    struct str correlation = correlation_of(e), causation = causation_of(e);
+    struct str correlation = event_correlation(e), causation = event_causation(e);
     out = PUT(out, PIECE_CORRELATIONID);
     out = correlation.n ? put_text(out, correlation) : put_bytes(out, (struct str){id, EVENT_ID_CHARS});
     if (causation.n) {
@@ -230,7 +229,7 @@ char *event_render(const struct event *e, char *out) {
     out = PUT(out, PIECE_VERSION);
     out = put_decimal(out, e->version, decimal_size(e->version));
     out = PUT(out, PIECE_POSITION);
-    out = put_hex(out, e->position, POSITION_CHARS);
+    out = put_hex(out, e->position, EVENT_POSITION_CHARS);
     out = put_trace(out, e, id);
     out = PUT(out, PIECE_UID);
     out = put_decimal(out, e->uid, decimal_size(e->uid));
@@ -239,6 +238,22 @@ char *event_render(const struct event *e, char *out) {
     out = PUT(out, PIECE_DATA);
     out = put_bytes(out, e->data);
     return PUT(out, PIECE_END);
+}
+
+void event_position(uint64_t position, char *out) {
+    put_hex(out, position, EVENT_POSITION_CHARS);
+}
+
+struct str event_source(const struct event *e, struct arena *a) {
+    size_t n = 2 + url_size(e->aggregate_type) + url_size(e->aggregate_id);
+    char *text = arena_alloc(a, n), *at = text;
+    if (!text)
+        return (struct str){NULL, 0};
+    *at++ = '/';
+    at = put_url(at, e->aggregate_type);
+    *at++ = '/';
+    put_url(at, e->aggregate_id);
+    return (struct str){text, n};
 }
 
 size_t event_file_name(uint64_t version, struct str type, char *out) {

@@ -6,6 +6,7 @@
 #ifndef ESFS_EVENT_H
 #define ESFS_EVENT_H
 
+#include "arena.h"
 #include "str.h"
 
 #include <stddef.h>
@@ -42,6 +43,14 @@ char *event_render(const struct event *e, char *out);
 void event_id(const uint8_t store_id[16], uint64_t position, uint64_t time, char *out);
 /* Writes EVENT_TIME_CHARS characters. */
 void event_time(uint64_t time, char *out);
+/* `position` as the event shows it. Writes EVENT_POSITION_CHARS characters. */
+#define EVENT_POSITION_CHARS 16
+void event_position(uint64_t position, char *out);
+/* `source` as the event shows it ("/order/1001"); in the arena, p is NULL when out of memory. */
+struct str event_source(const struct event *e, struct arena *a);
+/* What `correlationid` and `causationid` show when they were not given; empty: the event's own id, and none. */
+struct str event_correlation(const struct event *e);
+struct str event_causation(const struct event *e);
 /* The event's file name in events/: "0000000001-OrderPlaced.json". Writes at most EVENT_FILE_MAX, returns bytes. */
 #define EVENT_FILE_MAX (20 + 1 + 128 + 5)
 size_t event_file_name(uint64_t version, struct str type, char *out);

@@ -12,7 +12,8 @@
 
 struct channel {
     struct store *store;
-    struct caller caller;
+    struct caller caller; /* its groups are in `groups` */
+    uint32_t *groups;
     struct scope scope;
     char names[2 * NAME_MAX_BYTES + 1]; /* "order/1001"; the scope's names lie in it */
     bool results;
@@ -30,14 +31,23 @@ struct channel {
     int again_errno;  /* what it then gets */
 };
 
+/* The caller, with a copy of the groups. */
+static bool channel_set_caller(struct channel *c, const struct caller *caller) {
+    size_t n = caller->who.n_gids;
+    c->caller = *caller;
+    c->caller.who.gids = c->groups = n ? calloc(n, sizeof *c->groups) : NULL;
+    if (n && c->groups)
+        memcpy(c->groups, caller->who.gids, n * sizeof *c->groups);
+    return n == 0 || c->groups;
+}
+
 struct channel *channel_new(struct store *s, const struct scope *scope, const struct caller *caller, bool results) {
     struct channel *c = calloc(1, sizeof *c);
-    if (!c || scope->type.n + 1 + scope->id.n > sizeof c->names) {
+    if (!c || scope->type.n + 1 + scope->id.n > sizeof c->names || !channel_set_caller(c, caller)) {
         free(c);
         return NULL;
     }
     c->store = s;
-    c->caller = *caller;
     c->results = results;
     char *id = c->names + scope->type.n + 1;
     if (scope->type.n)
@@ -322,6 +332,7 @@ void channel_free(struct channel *c) {
     buf_free(&c->carry);
     buf_free(&c->again);
     buf_free(&c->lines);
+    free(c->groups);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }

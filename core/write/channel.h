@@ -15,7 +15,8 @@
 
 struct channel;
 
-/* Names of the scope are copied. With results, result lines are kept for channel_read(). NULL: out of memory. */
+/* Names of the scope and groups of the caller are copied. With results, result lines are kept for channel_read(). NULL:
+ * out of memory. */
 struct channel *channel_new(struct store *s, const struct scope *scope, const struct caller *caller, bool results);
 
 /* `done` is called exactly once, with the number of bytes taken (1..n) or a negative errno, from another thread or

@@ -13,6 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct domain;
+struct domain_type;
+struct domain_command;
+struct refusal;
+
 /* Where the `commands` file stands that was written to. Names are empty above their level. */
 struct scope {
     struct str type; /* aggregate type; empty at the root */
@@ -30,6 +35,11 @@ struct command {
     enum expect expect;
     uint64_t version;                /* EXPECT_VERSION: the version the aggregate must be at */
     uint8_t content[DIGEST_CONTENT]; /* set when id is given */
+
+    /* with a domain, once it was admitted (admit.h) */
+    const struct domain_type *domain_type;
+    const struct domain_command *definition;
+    const struct json_value *tree; /* of data */
 };
 
 /* One value of the stream: a command, or a transaction of several. */
@@ -37,6 +47,8 @@ struct request {
     struct command *commands;
     size_t n_commands;
     bool transaction;
+    const struct domain *domain;   /* that admitted or refused it; NULL: nobody asked */
+    const struct refusal *refusal; /* why it was refused, or NULL */
 };
 
 /* Why a value was refused. */

@@ -1,6 +1,7 @@
 #include "decide.h"
 
 #include "digest.h"
+#include "handlers.h"
 #include "heads.h"
 #include "ids.h"
 #include "kinds.h"
@@ -14,6 +15,8 @@
 
 struct decider {
     struct index *index;
+    const uint8_t *store_id;
+    struct handlers *handlers; /* NULL: commands become events as they are */
     struct heads *heads;
     struct kinds kinds;
     struct ids young, old; /* of the block under construction and of the one before */
@@ -23,7 +26,7 @@ struct decider {
     bool broken;
 };
 
-struct decider *decider_new(struct index *ix) {
+struct decider *decider_new(struct index *ix, const uint8_t *store_id) {
     struct decider *d = calloc(1, sizeof *d);
     if (!d || !(d->heads = heads_new(ix))) {
         free(d);
@@ -33,6 +36,7 @@ struct decider *decider_new(struct index *ix) {
     index_head(ix, &head);
     kinds_init(&d->kinds, ix);
     d->index = ix;
+    d->store_id = store_id;
     d->block_no = head.block;
     d->position = head.position;
     d->log_bytes = head.log_bytes;
@@ -45,6 +49,7 @@ struct decider *decider_new(struct index *ix) {
 void decider_free(struct decider *d) {
     if (!d)
         return;
+    handlers_free(d->handlers);
     heads_free(d->heads);
     kinds_deinit(&d->kinds);
     ids_free(&d->young);
@@ -57,12 +62,20 @@ void decide_begin(struct decider *d, struct block_builder *b) {
     d->old = d->young;
     d->young = (struct ids){0};
     heads_turn(d->heads);
+    if (d->handlers)
+        handlers_turn(d->handlers);
     d->block = b;
     block_begin(b, d->block_no + 1, NULL, d->position + 1, d->log_bytes);
 }
 
 void decide_end(struct decider *d) {
     d->block_no++;
+    if (d->handlers && handlers_close(d->handlers) < 0)
+        d->broken = true;
+}
+
+const struct changes *decide_changes(const struct decider *d) {
+    return d->handlers ? handlers_changes(d->handlers) : NULL;
 }
 
 uint64_t decide_position(const struct decider *d) {
@@ -105,13 +118,20 @@ static uint64_t time_take(struct decider *d) {
     return d->time;
 }
 
+/* Of n events, a microsecond apart; the first one. */
+static uint64_t time_take_more(struct decider *d, uint64_t first, size_t n) {
+    if (n > 1)
+        d->time = first + n - 1;
+    return first;
+}
+
 /* --- names */
 
-static void put_record(struct decider *d, const struct job *job, enum record_kind kind, uint32_t type_no,
+static void put_record(struct decider *d, const struct job *job, uint64_t time, enum record_kind kind, uint32_t type_no,
                        uint64_t aggregate, struct str name) {
     const struct record r = {.kind = kind,
-                             .time = time_take(d),
-                             .uid = job->caller.uid,
+                             .time = time,
+                             .uid = job->caller.who.uid,
                              .type_no = type_no,
                              .aggregate = aggregate,
                              .name = name};
@@ -119,7 +139,7 @@ static void put_record(struct decider *d, const struct job *job, enum record_kin
 }
 
 /* The type of a name, made when there is none. NULL when out of memory. */
-static struct kind *kind_make(struct decider *d, const struct job *job, struct str name) {
+static struct kind *kind_make(struct decider *d, const struct job *job, uint64_t time, struct str name) {
     struct kind *kind = NULL;
     if (kinds_find(&d->kinds, name, &kind) < 0)
         return NULL;
@@ -128,19 +148,19 @@ static struct kind *kind_make(struct decider *d, const struct job *job, struct s
     kind = kinds_add(&d->kinds, name, d->next_type);
     if (!kind)
         return NULL;
-    put_record(d, job, RECORD_TYPE, d->next_type++, 0, kind->name);
+    put_record(d, job, time, RECORD_TYPE, d->next_type++, 0, kind->name);
     return kind;
 }
 
 /* Gives an aggregate its number when it has none. The type, or NULL when out of memory. */
-static struct kind *head_make(struct decider *d, const struct job *job, struct head *head) {
-    struct kind *kind = kind_make(d, job, head->type);
+static struct kind *head_make(struct decider *d, const struct job *job, uint64_t time, struct head *head) {
+    struct kind *kind = kind_make(d, job, time, head->type);
     if (!kind || head->no)
         return kind;
     head->no = d->next_aggregate++;
     head->version = head->bytes = 0;
     kind->aggregates++;
-    put_record(d, job, RECORD_NAME, kind->no, head->no, head->id);
+    put_record(d, job, time, RECORD_NAME, kind->no, head->no, head->id);
     return kind;
 }
 
@@ -173,6 +193,10 @@ struct case_of {
     struct head *head;
     bool known; /* its id is */
     struct index_command memory;
+    /* what it becomes */
+    const struct block_event *events;
+    size_t n_events;
+    struct block_event own; /* without a domain: the command itself */
 };
 
 static enum outcome judge_id(struct decider *d, struct job *job, struct case_of *c) {
@@ -273,13 +297,42 @@ static enum outcome judge_heads_and_ids(struct decider *d, struct job *job, stru
     return OUTCOME_OK;
 }
 
-static enum outcome judge_versions(struct job *job, struct case_of *cases, size_t n) {
-    enum outcome o = OUTCOME_OK;
-    for (size_t i = 0; o == OUTCOME_OK && i < n; i++) {
-        job->refusal.index = i;
-        o = judge_version(job, &cases[i]);
-        cases[i].head->staged += cases[i].command->type.n != 0;
+/* What a command becomes: without a domain, an event of the same type and data. `staged` events of the request come
+ * before it. */
+static enum outcome decide_case(struct decider *d, struct job *job, struct case_of *c, uint64_t staged) {
+    const uint64_t time = time_take(d);
+    struct decision decision;
+    if (!d->handlers) {
+        c->own = (struct block_event){.time = time, .type = c->command->type, .data = c->command->data};
+        c->events = &c->own;
+        c->n_events = 1;
+        return OUTCOME_OK;
     }
+    enum outcome o =
+        handlers_decide(d->handlers, c->command, c->head, time, d->position + staged + 1, &decision, &job->refusal);
+    if (o != OUTCOME_OK)
+        return o;
+    c->own.time = time_take_more(d, time, decision.n);
+    c->events = decision.events;
+    c->n_events = decision.n;
+    return OUTCOME_OK;
+}
+
+/* Each is judged and decided on what those before it have made. */
+static enum outcome judge_decisions(struct decider *d, struct job *job, struct case_of *cases, size_t n) {
+    enum outcome o = OUTCOME_OK;
+    uint64_t staged = 0;
+    for (size_t i = 0; o == OUTCOME_OK && i < n; i++) {
+        struct case_of *c = &cases[i];
+        job->refusal.index = i;
+        o = judge_version(job, c);
+        if (o == OUTCOME_OK && c->command->type.n)
+            o = decide_case(d, job, c, staged);
+        c->head->staged += (uint32_t)c->n_events;
+        staged += c->n_events;
+    }
+    if (o == OUTCOME_OK && d->handlers)
+        o = handlers_judge(d->handlers, &job->refusal);
     for (size_t i = 0; i < n; i++)
         cases[i].head->staged = 0;
     return o;
@@ -312,9 +365,9 @@ static enum outcome judge(struct decider *d, struct job *job, struct case_of *ca
     if (o == OUTCOME_OK && transaction && (o = judge_ids_distinct(job, cases, n)) == OUTCOME_OK)
         o = judge_transaction_ids(job, cases, n, duplicate);
     if (o == OUTCOME_OK && !*duplicate)
-        o = judge_versions(job, cases, n);
-    if (o == OUTCOME_OK && !*duplicate)
         o = judge_new(d, job, cases, n);
+    if (o == OUTCOME_OK && !*duplicate)
+        o = judge_decisions(d, job, cases, n);
     return o;
 }
 
@@ -323,11 +376,12 @@ static enum outcome judge(struct decider *d, struct job *job, struct case_of *ca
 static struct record record_of(const struct job *job, const struct case_of *c, uint32_t type_no) {
     const struct command *m = c->command;
     return (struct record){.kind = RECORD_COMMAND,
-                           .uid = job->caller.uid,
+                           .time = c->own.time,
+                           .uid = job->caller.who.uid,
                            .type_no = type_no,
                            .aggregate = c->head->no,
                            .name = c->head->id,
-                           .version = c->head->version + 1,
+                           .version = c->head->version + (c->n_events != 0),
                            .stream_offset = c->head->bytes,
                            .id = m->id,
                            .content = m->id.n ? m->content : NULL,
@@ -337,51 +391,80 @@ static struct record record_of(const struct job *job, const struct case_of *c, u
                            .meta = m->meta};
 }
 
-static size_t size_of(const struct decider *d, const struct record *r, const struct case_of *c) {
-    const struct event e = {
+/* Event k of a command as readers will see it. */
+static struct event event_of(const struct decider *d, const struct record *r, const struct case_of *c, size_t k) {
+    const struct block_event *b = &c->events[k];
+    return (struct event){
         .position = d->position + 1,
-        .version = r->version,
-        .time = r->time,
+        .version = c->head->version + 1,
+        .time = b->time,
+        .aggregate = c->head->no,
+        .type_no = r->type_no,
         .uid = r->uid,
+        .schema = b->schema,
         .aggregate_type = c->head->type,
         .aggregate_id = c->head->id,
-        .type = c->command->type,
-        .data = c->command->data,
+        .type = b->type,
+        .data = b->data,
         .commandid = r->id,
         .correlationid = r->correlationid,
         .causationid = r->causationid,
         .traceparent = r->traceparent,
         .meta = r->meta,
+        .store_id = d->store_id,
     };
-    return event_size(&e);
 }
 
 static int id_remember(struct decider *d, const struct case_of *c) {
-    struct index_command memory = {.version = c->head->version, .position = d->position, .n_events = 1};
+    struct index_command memory = {.n_events = (uint32_t)c->n_events};
+    memory.version = c->head->version - (c->n_events ? c->n_events - 1 : 0);
+    memory.position = d->position - (c->n_events ? c->n_events - 1 : 0);
     if (!c->command->id.n)
         return 0;
     memcpy(memory.content, c->command->content, DIGEST_CONTENT);
     return ids_add(&d->young, c->head->no, c->command->id, &memory);
 }
 
-/* 0, or -ENOMEM: the block is then in pieces and must not be committed. */
-static int accept_command(struct decider *d, const struct job *job, struct case_of *c, bool joined,
+/* The heads move on event by event; the bytes of all their texts. */
+static int advance(struct decider *d, const struct record *r, struct case_of *c, uint64_t *bytes) {
+    int rc = 0;
+    *bytes = 0;
+    for (size_t k = 0; rc == 0 && k < c->n_events; k++) {
+        const struct event e = event_of(d, r, c, k);
+        size_t size = event_size(&e);
+        rc = d->handlers ? handlers_accept(d->handlers, &e) : 0;
+        d->position++;
+        d->log_bytes += size;
+        c->head->version++;
+        c->head->bytes += size;
+        *bytes += size;
+    }
+    return rc;
+}
+
+/* 0, or -ENOMEM: the block is then in pieces and must not be committed. What appended nothing and has no id needs no
+ * record. */
+static int accept_command(struct decider *d, const struct job *job, struct case_of *c, bool *joined,
                           struct job_result *out) {
-    const struct kind *kind = head_make(d, job, c->head);
+    uint64_t bytes;
+    *out = (struct job_result){.known = true, .version = c->head->version};
+    if (!c->n_events && !c->command->id.n)
+        return 0;
+    const struct kind *kind = head_make(d, job, c->own.time, c->head);
     if (!kind)
         return -ENOMEM;
     struct record r = record_of(job, c, kind->no);
-    r.joined = joined;
-    r.time = time_take(d);
-    size_t size = size_of(d, &r, c);
-    const struct block_event event = {.time = r.time, .type = c->command->type, .data = c->command->data};
-    block_put_command(d->block, &r, &event, 1, size);
-    d->position++;
-    d->log_bytes += size;
-    c->head->version++;
-    c->head->bytes += size;
-    *out = (struct job_result){
-        .known = true, .version = c->head->version, .position = d->position, .time = r.time, .n_events = 1};
+    r.joined = *joined;
+    *joined = true;
+    if (advance(d, &r, c, &bytes) < 0)
+        return -ENOMEM;
+    block_put_command(d->block, &r, c->events, c->n_events, bytes);
+    out->version = c->head->version;
+    if (c->n_events) {
+        out->position = d->position;
+        out->time = c->events[c->n_events - 1].time;
+        out->n_events = (uint32_t)c->n_events;
+    }
     return id_remember(d, c);
 }
 
@@ -400,8 +483,7 @@ static int settle(struct decider *d, const struct job *job, struct case_of *case
         if (duplicate) {
             results[i] = result_of_duplicate(&cases[i]);
         } else if (cases[i].command->type.n) {
-            r = accept_command(d, job, &cases[i], joined, &results[i]);
-            joined = true;
+            r = accept_command(d, job, &cases[i], &joined, &results[i]);
         } else {
             results[i] = (struct job_result){.known = true, .version = cases[i].head->version};
         }
@@ -423,8 +505,15 @@ enum outcome decide_request(struct decider *d, struct job *job, size_t i) {
     for (size_t k = 0; k < request->n_commands; k++)
         cases[k].command = &request->commands[k];
     job->refusal.has_index = request->transaction;
-    enum outcome o = judge(d, job, cases, request->n_commands, request->transaction, &duplicate);
+    enum outcome o = d->handlers ? handlers_begin(d->handlers, d->heads, &job->caller, &job->requests[i], &job->refusal)
+                                 : OUTCOME_OK;
+    if (o == OUTCOME_OK)
+        o = judge(d, job, cases, request->n_commands, request->transaction, &duplicate);
     if (o == OUTCOME_OK && settle(d, job, cases, request->n_commands, duplicate, job->results[i]) < 0)
+        o = refuse_broken(d, job);
+    if (d->handlers && o != OUTCOME_OK)
+        handlers_abandon(d->handlers);
+    else if (d->handlers && handlers_end(d->handlers) < 0)
         o = refuse_broken(d, job);
     if (cases != &one)
         free(cases);
@@ -447,7 +536,7 @@ static enum outcome declare_type(struct decider *d, struct job *job) {
     if (kind)
         return refuse(job, OUTCOME_EXISTS, "the type exists");
     enum outcome o = judge_numbers(d, job, 1, 0);
-    return o == OUTCOME_OK && !kind_make(d, job, job->type) ? refuse_broken(d, job) : o;
+    return o == OUTCOME_OK && !kind_make(d, job, time_take(d), job->type) ? refuse_broken(d, job) : o;
 }
 
 static enum outcome declare_aggregate(struct decider *d, struct job *job) {
@@ -464,26 +553,37 @@ static enum outcome declare_aggregate(struct decider *d, struct job *job) {
     enum outcome o = judge_numbers(d, job, !known, 1);
     if (o != OUTCOME_OK)
         return o;
-    const struct kind *kind = head_make(d, job, head);
+    const struct kind *kind = head_make(d, job, time_take(d), head);
     if (!kind)
         return refuse_broken(d, job);
-    put_record(d, job, RECORD_DECLARE, kind->no, head->no, (struct str){NULL, 0});
+    put_record(d, job, time_take(d), RECORD_DECLARE, kind->no, head->no, (struct str){NULL, 0});
     return OUTCOME_OK;
+}
+
+/* With a domain, the types are those of the domain. */
+static enum outcome judge_type(const struct decider *d, struct job *job) {
+    if (!d->handlers || (job->id.n && domain_type(handlers_domain(d->handlers), job->type)))
+        return OUTCOME_OK;
+    return refuse(job, OUTCOME_REJECTED, "the types are those of the domain");
 }
 
 enum outcome decide_declare(struct decider *d, struct job *job) {
     enum outcome o = judge_name(job, job->type, name_is_reserved_type(job->type));
     if (o == OUTCOME_OK && job->id.n)
         o = judge_name(job, job->id, name_is_reserved_aggregate(job->id));
+    if (o == OUTCOME_OK)
+        o = judge_type(d, job);
     if (o != OUTCOME_OK)
         return o;
     return job->id.n ? declare_aggregate(d, job) : declare_type(d, job);
 }
 
 static enum outcome undeclare_type(struct decider *d, struct job *job, struct kind *kind) {
+    if (d->handlers)
+        return refuse(job, OUTCOME_REJECTED, "the types are those of the domain");
     if (kind->aggregates)
         return refuse(job, OUTCOME_NOT_EMPTY, "the type has aggregates");
-    put_record(d, job, RECORD_UNTYPE, kind->no, 0, (struct str){NULL, 0});
+    put_record(d, job, time_take(d), RECORD_UNTYPE, kind->no, 0, (struct str){NULL, 0});
     kind->no = 0;
     return OUTCOME_OK;
 }
@@ -498,7 +598,7 @@ static enum outcome undeclare_aggregate(struct decider *d, struct job *job, stru
         return refuse(job, OUTCOME_NOT_FOUND, "no such aggregate");
     if (head->version)
         return refuse(job, OUTCOME_NOT_EMPTY, "the aggregate has events");
-    put_record(d, job, RECORD_UNDECLARE, kind->no, head->no, (struct str){NULL, 0});
+    put_record(d, job, time_take(d), RECORD_UNDECLARE, kind->no, head->no, (struct str){NULL, 0});
     head->no = 0;
     kind->aggregates--;
     return OUTCOME_OK;
@@ -511,4 +611,48 @@ enum outcome decide_undeclare(struct decider *d, struct job *job) {
     if (!kind)
         return refuse(job, OUTCOME_NOT_FOUND, "no such type");
     return job->id.n ? undeclare_aggregate(d, job, kind) : undeclare_type(d, job, kind);
+}
+
+/* --- a domain */
+
+static void put_schema(struct decider *d, const struct job *job, const struct kind *kind,
+                       const struct domain_schema *schema) {
+    const struct record r = {.kind = RECORD_SCHEMA,
+                             .time = time_take(d),
+                             .uid = job->caller.who.uid,
+                             .type_no = kind->no,
+                             .of_command = schema->of_command,
+                             .schema_version = schema->version,
+                             .schema_name = schema->name,
+                             .schema_text = schema->text};
+    block_put_record(d->block, &r);
+}
+
+enum outcome decide_adopt(struct decider *d, struct job *job) {
+    const struct domain *domain = handlers_domain(job->handlers);
+    struct kind *kind = NULL;
+    size_t missing = 0;
+    if (job->ready && job->ready(job) != 0)
+        return job->refusal.outcome;
+    for (size_t i = 0; i < domain->n_types; i++) {
+        if (kinds_find(&d->kinds, domain->types[i].name, &kind) < 0)
+            return refuse(job, OUTCOME_NO_ROOM, "out of memory");
+        missing += !kind;
+    }
+    enum outcome o = judge_numbers(d, job, missing, 0);
+    if (o != OUTCOME_OK)
+        return o;
+    for (size_t i = 0; i < domain->n_types; i++)
+        if (!kind_make(d, job, time_take(d), domain->types[i].name))
+            return refuse_broken(d, job);
+    for (size_t i = 0; i < job->n_schemas; i++) {
+        if (kinds_find(&d->kinds, job->schemas[i]->type, &kind) < 0 || !kind)
+            return refuse_broken(d, job);
+        put_schema(d, job, kind, job->schemas[i]);
+    }
+    handlers_free(d->handlers);
+    d->handlers = job->handlers;
+    job->handlers = NULL;
+    handlers_count(d->handlers);
+    return OUTCOME_OK;
 }

@@ -6,7 +6,10 @@
 #include "command.h"
 #include "store.h"
 
-enum job_kind { JOB_COMMANDS, JOB_DECLARE, JOB_UNDECLARE };
+struct handlers;
+struct domain_schema;
+
+enum job_kind { JOB_COMMANDS, JOB_DECLARE, JOB_UNDECLARE, JOB_ADOPT };
 
 /* What became of one command. */
 struct job_result {
@@ -45,6 +48,13 @@ struct job {
 
     /* JOB_DECLARE, JOB_UNDECLARE */
     struct str type, id;
+
+    /* JOB_ADOPT: decided when everything before it has been applied */
+    struct handlers *handlers;            /* NULL once they were taken */
+    const struct domain_schema **schemas; /* that the store does not have yet */
+    size_t n_schemas;
+    int (*ready)(
+        struct job *job); /* called first: a last look at the store; not 0: the job is refused, refusal filled */
 
     /* why request n_done was refused, or the directory; outcome OUTCOME_OK when all was done */
     struct refusal refusal;

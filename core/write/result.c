@@ -116,7 +116,7 @@ void result_put_rejection(struct buf *out, const struct refusal *refusal, const 
     event_time(time, at);
     buf_put_text(out, "{\"time\":\"");
     buf_put(out, at, sizeof at);
-    buf_printf(out, "\",\"uid\":%" PRIu32 ",\"pid\":%" PRId32 ",", caller->uid, caller->pid);
+    buf_printf(out, "\",\"uid\":%" PRIu32 ",\"pid\":%" PRId32 ",", caller->who.uid, caller->pid);
     put_refusal(out, refusal, command);
     if (command && command->type.n) {
         buf_put_text(out, ",\"type\":");

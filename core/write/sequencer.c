@@ -1,6 +1,7 @@
 #include "sequencer.h"
 
 #include "block.h"
+#include "changes.h"
 #include "decide.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ struct flight {
     struct block_builder *block;
     struct part *parts;
     size_t n_parts, room;
-    struct job *decided; /* answered with this block */
+    const struct changes *changes; /* of the folds family, written with it; or NULL */
 };
 
 struct sequencer {
@@ -43,8 +44,8 @@ struct sequencer {
     atomic_ullong blocks, commands, refused, queued;
     uint8_t link[DIGEST_CHAIN]; /* of the last block that was written; whoever commits */
     struct str *values;         /* scratch of whoever commits */
-    struct db_pair *pairs;
-    size_t room_pairs;
+    struct db_change *changes;
+    size_t room_changes;
 };
 
 /* --- answering */
@@ -74,39 +75,42 @@ void sequencer_fail(struct sequencer *s, const struct err *err) {
 /* --- committing */
 
 static int room_for(struct sequencer *s, size_t n) {
-    if (n <= s->room_pairs)
+    if (n <= s->room_changes)
         return 0;
-    struct db_pair *pairs = realloc(s->pairs, n * sizeof *pairs);
-    if (pairs)
-        s->pairs = pairs;
+    struct db_change *changes = realloc(s->changes, n * sizeof *changes);
+    if (changes)
+        s->changes = changes;
     struct str *values = realloc(s->values, n * sizeof *values);
     if (values)
         s->values = values;
-    if (!pairs || !values)
+    if (!changes || !values)
         return -ENOMEM;
-    s->room_pairs = n;
+    s->room_changes = n;
     return 0;
 }
 
-static int block_write(struct sequencer *s, struct block_builder *b, struct err *err) {
+static int block_write(struct sequencer *s, struct block_builder *b, const struct changes *folds, struct err *err) {
     int r = block_finish(b);
-    size_t n = block_chunks(b);
-    if (r < 0 || room_for(s, n) < 0)
+    size_t n = block_chunks(b), n_folds = folds ? folds->n : 0;
+    if (r < 0 || room_for(s, n + n_folds) < 0)
         return err_set(err, ENOMEM, "out of memory for a block");
     block_relink(b, s->link);
     block_link(b, s->link);
     for (size_t i = 0; i < n; i++) {
-        block_chunk(b, i, &s->pairs[i].key, &s->pairs[i].value);
-        s->values[i] = s->pairs[i].value;
+        s->changes[i] = (struct db_change){.family = DB_LOG};
+        block_chunk(b, i, &s->changes[i].key, &s->changes[i].value);
+        s->values[i] = s->changes[i].value;
     }
-    return db_log_write(s->options.db, s->pairs, n, s->options.sync, err);
+    if (n_folds)
+        memcpy(s->changes + n, folds->list, n_folds * sizeof *folds->list);
+    return db_write(s->options.db, s->changes, n + n_folds, s->options.sync, err);
 }
 
 /* Readers see the block before anybody is told of it. The noted head follows the sync: it must never be ahead. */
-static int block_commit(struct sequencer *s, struct block_builder *b, struct err *err) {
-    int r = block_write(s, b, err);
+static int block_commit(struct sequencer *s, const struct flight *f, struct err *err) {
+    int r = block_write(s, f->block, f->changes, err);
     if (r == 0)
-        r = index_apply(s->options.index, s->values, block_chunks(b), s->link, err);
+        r = index_apply(s->options.index, s->values, block_chunks(f->block), s->link, err);
     if (r < 0)
         return r;
     atomic_fetch_add_explicit(&s->blocks, 1, memory_order_relaxed);
@@ -143,8 +147,7 @@ static void flight_answer(struct sequencer *s, struct flight *f, bool ok) {
 static void flight_commit(struct sequencer *s, struct flight *f) {
     struct err err;
     bool ok = !atomic_load(&s->failed);
-    if (ok && !block_empty(f->block) &&
-        (index_fault(s->options.index, &err) < 0 || block_commit(s, f->block, &err) < 0)) {
+    if (ok && !block_empty(f->block) && (index_fault(s->options.index, &err) < 0 || block_commit(s, f, &err) < 0)) {
         fail(s, &err);
         ok = false;
     }
@@ -224,19 +227,25 @@ static void decide_commands(struct sequencer *s, struct flight *f, struct job *j
     }
 }
 
+static void check_broken(struct sequencer *s) {
+    struct err err;
+    if (!decide_broken(s->decider))
+        return;
+    err_set(&err, ENOMEM, "out of memory while a block was built");
+    fail(s, &err);
+}
+
 /* Decides a job as far as the block has room. True when it is finished with. */
 static bool decide_job(struct sequencer *s, struct flight *f, struct job *job) {
     if (job->kind == JOB_DECLARE)
         decide_declare(s->decider, job);
     else if (job->kind == JOB_UNDECLARE)
         decide_undeclare(s->decider, job);
+    else if (job->kind == JOB_ADOPT)
+        decide_adopt(s->decider, job);
     else
         decide_commands(s, f, job);
-    if (decide_broken(s->decider)) {
-        struct err err;
-        err_set(&err, ENOMEM, "out of memory while a block was built");
-        fail(s, &err);
-    }
+    check_broken(s);
     return job->kind != JOB_COMMANDS || job->refusal.outcome != OUTCOME_OK || job->n_decided == job->n_requests ||
            is_stopped(job);
 }
@@ -295,6 +304,15 @@ static bool flight_full(const struct flight *f) {
     return block_bytes(f->block) >= SEQUENCER_BLOCK_BYTES;
 }
 
+/* A domain is adopted when everything before it has been applied: it looks at what is stored. */
+static bool must_wait(const struct sequencer *s, const struct flight *f) {
+    return s->first && s->first->kind == JOB_ADOPT && (f->n_parts > 0 || s->handed);
+}
+
+static bool is_closed(const struct sequencer *s, const struct flight *f) {
+    return flight_full(f) || (f->n_parts > 0 && must_wait(s, f));
+}
+
 /* Fills the block until it is full, or the queue is empty with no group in the middle; then waits for the committer
  * to be free, and goes on filling meanwhile. Called and returns with the lock held; false when there is nothing left to
  * do for good. */
@@ -305,14 +323,18 @@ static bool build(struct sequencer *s, struct flight *f) {
         return false;
     bool room = has_room(s);
     decide_begin(s->decider, f->block);
-    while (((s->first || s->expected) && !flight_full(f)) || s->handed) {
-        if (s->first && !flight_full(f))
+    while (((s->first || s->expected) && !is_closed(s, f)) || s->handed) {
+        if (s->first && !is_closed(s, f) && !must_wait(s, f))
             build_one(s, f, room);
         else
             pthread_cond_wait(&s->queue_moved, &s->lock);
     }
-    if (!block_empty(f->block))
+    f->changes = NULL;
+    if (!block_empty(f->block)) {
         decide_end(s->decider);
+        check_broken(s);
+        f->changes = decide_changes(s->decider);
+    }
     return true;
 }
 
@@ -360,7 +382,7 @@ static void release(struct sequencer *s) {
         block_builder_free(s->flights[i].block);
         free(s->flights[i].parts);
     }
-    free(s->pairs);
+    free(s->changes);
     free(s->values);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->queue_moved);
@@ -380,7 +402,7 @@ int sequencer_new(struct sequencer **out, const struct sequencer_options *option
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->queue_moved, NULL);
     pthread_cond_init(&s->flight_ready, NULL);
-    s->decider = decider_new(options->index);
+    s->decider = decider_new(options->index, home_id(options->home));
     s->flights[0].block = block_builder_new();
     s->flights[1].block = block_builder_new();
     int r = s->decider && s->flights[0].block && s->flights[1].block ? threads_start(s) : -ENOMEM;

@@ -1,5 +1,6 @@
 #include "turn.h"
 
+#include "admit.h"
 #include "store_parts.h"
 
 #include <stdlib.h>
@@ -22,6 +23,8 @@ void turn_destroy(struct turn *t) {
 void turn_free(struct turn *t) {
     struct store *s = t->store;
     bool kept = false;
+    domain_unref(t->domain);
+    t->domain = NULL;
     if (t->text_room <= KEEP_BYTES) {
         arena_reset(&t->arena, KEEP_BYTES);
         pthread_mutex_lock(&s->lock);
@@ -132,7 +135,7 @@ static enum outcome shape_refuse(struct turn *t, enum outcome outcome, const cha
 /* Adds the value at start..end. OUTCOME_OK, or why not, in t->shape. */
 static enum outcome turn_add(struct turn *t, struct json_parser *parser, const struct caller *caller, size_t start,
                              size_t end) {
-    struct request request;
+    struct request request = {0};
     const struct str text = {t->text + start, end - start};
     struct slice *s = t->last, *full = s;
     if (!s || slice_full(s)) {
@@ -146,6 +149,8 @@ static enum outcome turn_add(struct turn *t, struct json_parser *parser, const s
     int r = command_parse(parser, t->scope, text, &t->arena, &request, &t->shape);
     if (r > 0)
         return (enum outcome)r;
+    if (r == 0 && t->domain)
+        r = admit_request(t->domain, &t->store->options.ownership, &caller->who, parser, &t->arena, &request);
     struct job_result *results = r == 0 ? arena_alloc(&t->arena, request.n_commands * sizeof *results) : NULL;
     if (!results)
         return shape_refuse(t, OUTCOME_NO_ROOM, "out of memory");
@@ -190,6 +195,7 @@ static void turn_parse(struct turn *t, struct json_parser *parser, const struct 
 
 void turn_run(struct turn *t, struct json_parser *parser, const struct caller *caller, const struct json_scan *scan) {
     atomic_init(&t->awaited, 1);
+    t->domain = store_domain(t->store);
     turn_parse(t, parser, caller, scan);
     /* an empty slice goes too when others wait for the end of their group */
     if (t->last && (t->last->job.n_requests > 0 || t->last->job.follows))

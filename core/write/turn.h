@@ -26,6 +26,7 @@ struct slice {
 
 struct turn {
     struct store *store;
+    struct domain *domain; /* in force when it began; NULL without one */
     const struct scope *scope;
     struct arena arena;
     char *text;

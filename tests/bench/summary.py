@@ -45,6 +45,11 @@ TARGETS = [
     ("resident memory, most while loading", None, "<=", 300),
     ("resident memory, most while reading", None, "<=", 300),
     ("disk / rendered size", None, "<=", 0.6),
+    ("with a domain, writers: 1", None, ">=", 100000),
+    ("with a domain, writers: 4", None, ">=", 100000),
+    ("state.json of 1,000,000 events, cold", None, "<=", 20),
+    ("command of 240 bytes check", None, "<=", 1000),
+    ("command of 240 bytes check", "python", "<=", 1),
 ]
 
 

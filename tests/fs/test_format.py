@@ -13,7 +13,7 @@ import lib
 
 MASK = (1 << 64) - 1
 PCHAR = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@")
-COMMAND, TYPE, NAME, DECLARE, UNDECLARE, UNTYPE = range(1, 7)
+COMMAND, TYPE, NAME, DECLARE, UNDECLARE, UNTYPE, SCHEMA = range(1, 8)
 
 
 def siphash(key, data):
@@ -92,7 +92,7 @@ class Store:
         text = open(f"{path}/format", encoding="ascii").read().split("\n")
         assert text[:2] == ["esfs store", "format 1"] and text[3:] == [""]
         self.id = bytes.fromhex(text[2].removeprefix("id "))
-        self.types, self.names, self.gone = {}, {}, set()
+        self.types, self.names, self.gone, self.schemas = {}, {}, set(), {}
         self.log, self.streams, self.by_type = [], {}, {}
         self.block, self.link, values = 0, bytes(32), []
         for key, value in scan(path, "log"):
@@ -123,7 +123,7 @@ class Store:
 
     def record(self, kind, body, base):
         time, uid, type_no = base + body.number(), body.number(), body.number()
-        aggregate = body.number() if kind not in (TYPE, UNTYPE) else None
+        aggregate = body.number() if kind not in (TYPE, UNTYPE, SCHEMA) else None
         if kind == TYPE:
             assert type_no == len(self.types) + 1
             self.types[type_no] = body.string()
@@ -132,9 +132,14 @@ class Store:
             self.names[aggregate] = type_no, body.string()
         elif kind == UNDECLARE:
             self.gone.add(aggregate)
+        elif kind == SCHEMA:
+            of_command, name, version = body.number(), body.string(), body.number()
+            assert of_command in (0, 1) and version >= 1 and (type_no, of_command, name, version) not in self.schemas
+            assert type_no in self.types and b"\0" not in name
+            self.schemas[type_no, of_command, name, version] = json.loads(body.string())
         elif kind == COMMAND:
             return self.command(body, time, uid, type_no, aggregate)
-        assert body.done() and TYPE <= kind <= UNTYPE
+        assert body.done() and TYPE <= kind <= SCHEMA
         return 0
 
     def command(self, body, time, uid, type_no, aggregate):
@@ -146,7 +151,7 @@ class Store:
         for part, name in ((4, "correlationid"), (8, "causationid"), (16, "traceparent"), (32, "meta")):
             given[name] = body.string() if parts & part else b""
         n = body.number()
-        assert version == len(stream) + (1 if n else 0) and (not n or offset == sum(map(len, stream)))
+        assert version == len(stream) + (1 if n else 0) and offset == sum(map(len, stream))
         for i in range(n):
             time, schema, kind, data = time + body.number(), body.number(), body.string(), body.string()
             if content and n == 1:
@@ -238,3 +243,36 @@ def test_the_example_on_the_page_holds():
     time = lib.event_time_ns(json.loads(event)) // 1000
     rendered = store.event(time, 1000, 1, b"1001", 1, 0, b"OrderPlaced", b'{"total":5}', given)
     assert rendered.decode() == event + "\n"
+
+
+def test_the_schema_on_the_page_holds():
+    page = open(os.path.join(lib.ROOT, "core", "FORMAT.md"), encoding="utf-8").read()
+    words = next(t for t in page.splitlines() if t.startswith("07 ")).split(" ")
+    record = Bytes(b"".join(w.strip('"').encode() if w[0] in '"{' else bytes.fromhex(w) for w in words))
+    store = Store.__new__(Store)
+    store.types, store.schemas = {1: b"order"}, {}
+    assert store.record(record.bytes(1)[0], Bytes(record.string()), 0) == 0 and record.done()
+    assert store.schemas == {(1, 0, b"OrderPlaced", 1): {"minimum": 0}}
+
+
+def test_kinds_of_events_are_derived_as_the_page_tells(mount):
+    """A store of one full window: each event weighs 4, with its id and its new aggregate."""
+    lib.need("ldb")
+    for start in range(0, 70_000, 10_000):
+        mount.append("", *({"aggregate": f"order/{i}", "type": f"Event{i % 7}", "id": f"c-{i}"}
+                           for i in range(start, start + 10_000)))
+    first = {}
+    for line in mount.lines("log.ndjson"):
+        event = json.loads(line)
+        first.setdefault(event["type"], int(event["position"], 16))
+    mount.stop()
+    meta, kinds = None, []
+    for key, value in scan(mount.store, "derived"):
+        if key[:1] == b"e":
+            kinds.append((struct.unpack(">II", key[1:9]), key[9:].decode(), Bytes(value).number()))
+        elif key == b"m":
+            meta = Bytes(value)
+    block, position = meta.number(), meta.number()
+    assert block > 0 and 65_536 <= position <= 70_000
+    assert kinds == [((1, 0), f"Event{i}", first[f"Event{i}"]) for i in range(7)]
+    assert list(scan(mount.store, "folds")) == []

@@ -10,6 +10,7 @@ import pytest
 
 import lib
 from lib import command
+from lib_user import user
 
 NOBODY, NOGROUP = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
 STRANGER = 54321
@@ -18,21 +19,6 @@ STRANGER = 54321
 @pytest.fixture(autouse=True)
 def as_root():
     lib.need_root()
-
-
-@contextlib.contextmanager
-def user(uid, gid, groups=()):
-    """The block runs as another user."""
-    before = os.getgroups()
-    os.setgroups(list(groups))
-    os.setegid(gid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(before)
 
 
 @pytest.fixture

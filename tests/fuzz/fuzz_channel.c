@@ -86,7 +86,7 @@ static struct channel *open_channel(char which, unsigned long no) {
     char id[32];
     snprintf(id, sizeof id, "%c%lu", which, no);
     const struct scope scope = {STR("t"), str_of(id)};
-    const struct caller caller = {1, 1, 1};
+    const struct caller caller = {.who = {.uid = 1, .gid = 1}, .pid = 1};
     struct channel *c = channel_new(store, &scope, &caller, true);
     CHECK(c);
     return c;

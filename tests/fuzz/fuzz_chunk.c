@@ -45,8 +45,10 @@ static void event_render_check(struct event *e) {
 static void record_check(const struct chunk *c, const struct record *r) {
     struct event e;
     const char *at = r->events;
-    CHECK(r->kind >= RECORD_COMMAND && r->kind <= RECORD_UNTYPE);
+    CHECK(r->kind >= RECORD_COMMAND && r->kind <= RECORD_SCHEMA);
     within(c->value, r->name);
+    within(c->value, r->schema_name);
+    within(c->value, r->schema_text);
     if (r->kind != RECORD_COMMAND)
         return;
     CHECK(r->content == NULL || r->id.p != NULL);

@@ -76,7 +76,7 @@ struct lib_store {
     struct store *store;
 };
 
-static const struct caller lib_caller = {1000, 100, 4711};
+static const struct caller lib_caller = {.who = {.uid = 1000, .gid = 100}, .pid = 4711};
 
 static inline void lib_store_open(struct lib_store *l) {
     struct err err = {0};

@@ -35,7 +35,7 @@ struct story_aggregate {
 
 struct story_event {
     uint64_t aggregate, version, time, offset, log_offset, type_offset;
-    uint32_t size, type_no;
+    uint32_t size, type_no, schema;
     char type[24];
     uint64_t block, chunk_position; /* of the chunk that holds it */
     uint16_t chunk;
@@ -48,6 +48,12 @@ struct story_command {
     uint8_t content[DIGEST_CONTENT];
 };
 
+struct story_schema {
+    uint32_t type_no, version;
+    bool of_command;
+    char name[24], text[64];
+};
+
 struct story {
     char dir[64];
     struct db *db;
@@ -58,8 +64,9 @@ struct story {
     struct story_aggregate *aggregates; /* likewise */
     struct story_event *events;         /* likewise */
     struct story_command *commands;
-    size_t n_types, n_aggregates, n_events, n_commands;
-    size_t types_cap, aggregates_cap, events_cap, commands_cap;
+    struct story_schema *schemas;
+    size_t n_types, n_aggregates, n_events, n_commands, n_schemas;
+    size_t types_cap, aggregates_cap, events_cap, commands_cap, schemas_cap;
     uint64_t undeclared;
 };
 
@@ -102,6 +109,7 @@ static inline void story_end(struct story *s) {
     free(s->aggregates);
     free(s->events);
     free(s->commands);
+    free(s->schemas);
     story_remove(s->dir);
 }
 
@@ -148,6 +156,27 @@ static inline void story_undeclare(struct story *s, uint64_t no) {
     story_say(s, RECORD_UNDECLARE, a->type_no, no, "");
 }
 
+/* The next version of the schema of one of a type's events or commands. */
+static inline void story_schema(struct story *s, uint32_t type_no, bool of_command, const char *name) {
+    assert_true(ARRAY_ROOM(s->schemas, s->n_schemas, s->schemas_cap));
+    struct story_schema *schema = &s->schemas[s->n_schemas];
+    *schema = (struct story_schema){.type_no = type_no, .version = 1, .of_command = of_command};
+    for (size_t i = 0; i < s->n_schemas; i++)
+        schema->version += s->schemas[i].type_no == type_no && s->schemas[i].of_command == of_command &&
+                           strcmp(s->schemas[i].name, name) == 0;
+    s->n_schemas++;
+    snprintf(schema->name, sizeof schema->name, "%s", name);
+    snprintf(schema->text, sizeof schema->text, "{\"maximum\":%u}", (unsigned)story_random(s, 1000));
+    struct record r = {.kind = RECORD_SCHEMA,
+                       .time = ++s->head.time,
+                       .type_no = type_no,
+                       .of_command = of_command,
+                       .schema_version = schema->version,
+                       .schema_name = str_of(schema->name),
+                       .schema_text = str_of(schema->text)};
+    block_put_record(s->builder, &r);
+}
+
 /* One event of a command, noted; gives its size. */
 static inline uint32_t story_note_event(struct story *s, const struct record *r, struct block_event *out, uint32_t i,
                                         char *data) {
@@ -159,11 +188,14 @@ static inline uint32_t story_note_event(struct story *s, const struct record *r,
     struct story_event *e = &s->events[s->n_events++];
     *e = (struct story_event){.aggregate = r->aggregate, .version = ++a->version, .type_no = a->type_no};
     snprintf(e->type, sizeof e->type, "Event%u", (unsigned)story_random(s, 5));
-    *out = (struct block_event){.time = s->head.time, .type = str_of(e->type), .data = str_of(data)};
+    e->schema = (uint32_t)(story_random(s, 20) == 0 ? story_random(s, 1000) : story_random(s, 2));
+    *out =
+        (struct block_event){.time = s->head.time, .schema = e->schema, .type = str_of(e->type), .data = str_of(data)};
     struct event full = {.position = s->n_events,
                          .version = e->version,
                          .time = out->time,
                          .uid = r->uid,
+                         .schema = e->schema,
                          .aggregate_type = str_of(t->name),
                          .aggregate_id = str_of(a->id),
                          .type = out->type,
@@ -234,6 +266,11 @@ static inline void story_anything(struct story *s) {
             story_say(s, RECORD_DECLARE, type_no, no, "");
         return;
     }
+    if (dice == 10 && t->exists) {
+        char name[24];
+        snprintf(name, sizeof name, "Event%.*s", (int)story_random(s, 3), "10");
+        story_schema(s, type_no, story_random(s, 2), name);
+    }
     if (dice < 12 && t->exists && !t->aggregates && s->n_types > 3) {
         t->exists = false;
         story_say(s, RECORD_UNTYPE, type_no, 0, "");
@@ -245,7 +282,7 @@ static inline void story_anything(struct story *s) {
     if (a->exists && !a->version && dice < 40)
         story_undeclare(s, no);
     else if (a->exists)
-        story_command(s, no, (uint32_t)story_random(s, 4), dice % 3 == 0);
+        story_command(s, no, dice == 99 ? 30 : (uint32_t)story_random(s, 4), dice % 3 == 0);
 }
 
 /* --- blocks */
@@ -280,18 +317,18 @@ static inline void story_block_end(struct story *s, struct index *ix) {
     block_link(s->builder, s->head.link);
     s->head.block++;
     size_t n = block_chunks(s->builder);
-    struct db_pair *pairs = calloc(n, sizeof *pairs);
+    struct db_change *changes = calloc(n, sizeof *changes);
     struct str *values = calloc(n, sizeof *values);
     for (size_t i = 0; i < n; i++) {
-        block_chunk(s->builder, i, &pairs[i].key, &pairs[i].value);
-        values[i] = pairs[i].value;
+        block_chunk(s->builder, i, &changes[i].key, &changes[i].value);
+        values[i] = changes[i].value;
     }
-    if (db_log_write(s->db, pairs, n, false, &err) != 0)
+    if (db_write(s->db, changes, n, false, &err) != 0)
         fail_msg("%s", err.text);
     if (ix && index_apply(ix, values, n, s->head.link, &err) != 0)
         fail_msg("%s", err.text);
     free(values);
-    free(pairs);
+    free(changes);
 }
 
 static inline void story_block(struct story *s, size_t actions, struct index *ix) {

@@ -49,6 +49,10 @@ static void assert_record(const struct record *got, const struct record *want) {
     assert_str(got->causationid, want->causationid);
     assert_str(got->traceparent, want->traceparent);
     assert_str(got->meta, want->meta);
+    assert_int_equal(got->of_command, want->of_command);
+    assert_int_equal(got->schema_version, want->schema_version);
+    assert_str(got->schema_name, want->schema_name);
+    assert_str(got->schema_text, want->schema_text);
     if (want->id.n)
         assert_memory_equal(got->content, content, DIGEST_CONTENT);
     else
@@ -70,6 +74,20 @@ static void every_kind_of_record_comes_back_as_it_was_put(void **state) {
         {.kind = RECORD_DECLARE, .time = TIME + 1, .uid = 1000, .type_no = 1, .aggregate = 1},
         {.kind = RECORD_UNDECLARE, .time = TIME + 300, .uid = 1000, .type_no = 1, .aggregate = 1},
         {.kind = RECORD_UNTYPE, .time = TIME + (1ULL << 40), .uid = 1000, .type_no = 200},
+        {.kind = RECORD_SCHEMA,
+         .time = TIME + 1,
+         .uid = 1000,
+         .type_no = 200,
+         .schema_version = 1,
+         .schema_name = STR("Placed"),
+         .schema_text = STR("{}")},
+        {.kind = RECORD_SCHEMA,
+         .time = TIME + 1,
+         .type_no = 200,
+         .of_command = true,
+         .schema_version = UINT32_MAX,
+         .schema_name = STR("Place"),
+         .schema_text = STR("true")},
     };
     const size_t n = sizeof records / sizeof *records;
     struct block_builder *b = begin(7, 42, 4711);
@@ -496,6 +514,25 @@ static void the_example_of_the_format_is_what_is_written(void **state) {
     block_builder_free(b);
 }
 
+static void the_schema_of_the_format_is_what_is_written(void **state) {
+    (void)state;
+    static const char want[] = "\x07\x20\0\xe8\x07\x01\0\x0bOrderPlaced\x01\x0d{\"minimum\":0}";
+    struct block_builder *b = begin(1, 1, 0);
+    const struct record r = {.kind = RECORD_SCHEMA,
+                             .time = TIME,
+                             .uid = 1000,
+                             .type_no = 1,
+                             .schema_version = 1,
+                             .schema_name = STR("OrderPlaced"),
+                             .schema_text = STR("{\"minimum\":0}")};
+    block_put_record(b, &r);
+    assert_int_equal(block_finish(b), 0);
+    struct chunk c;
+    open_chunk(b, 0, &c);
+    assert_str((struct str){c.records, (size_t)(c.records_end - c.records)}, (struct str){want, sizeof want - 1});
+    block_builder_free(b);
+}
+
 /* --- bytes that are wrong */
 
 /* Everything that a decoder gives must lie in what it was given. */
@@ -510,6 +547,8 @@ static void read_record_of(const struct chunk *c, const struct record *r) {
     assert_within(c->value, r->name);
     assert_within(c->value, r->id);
     assert_within(c->value, r->meta);
+    assert_within(c->value, r->schema_name);
+    assert_within(c->value, r->schema_text);
     if (r->content)
         assert_within(c->value, (struct str){(const char *)r->content, DIGEST_CONTENT});
     if (r->kind != RECORD_COMMAND)
@@ -605,7 +644,7 @@ static void numbers_that_point_nowhere_are_refused(void **state) {
     assert_int_equal(chunk_open(&c, (struct str){bytes, value.n}, NULL), 0);
     assert_int_equal(chunk_walk_begin(&w, &c, 0), -EBADMSG);
     memcpy(bytes, value.p, value.n);
-    bytes[88] = RECORD_UNTYPE + 1;
+    bytes[88] = RECORD_SCHEMA + 1;
     assert_int_equal(chunk_open(&c, (struct str){bytes, value.n}, NULL), 0);
     assert_int_equal(chunk_walk_begin(&w, &c, 0), 0);
     assert_int_equal(chunk_walk_next(&w, &e), -EBADMSG);
@@ -677,6 +716,170 @@ static void unknown_formats_renderers_and_parts_are_refused_in_words(void **stat
     block_builder_free(b);
 }
 
+/* --- schemas */
+
+static struct record schema_record(struct str text) {
+    return (struct record){.kind = RECORD_SCHEMA,
+                           .time = TIME,
+                           .uid = 1000,
+                           .type_no = 3,
+                           .of_command = true,
+                           .schema_version = 300,
+                           .schema_name = STR("Place"),
+                           .schema_text = text};
+}
+
+static void a_large_schema_comes_back_and_a_larger_one_does_not(void **state) {
+    (void)state;
+    char *text = malloc(BLOCK_SCHEMA_BYTES + 1);
+    memset(text, 'x', BLOCK_SCHEMA_BYTES + 1);
+    for (size_t more = 0; more < 2; more++) {
+        struct block_builder *b = begin(1, 1, 0);
+        const struct record want = schema_record((struct str){text, BLOCK_SCHEMA_BYTES + more});
+        struct record r;
+        struct chunk c;
+        const char *at = NULL;
+        block_put_record(b, &want);
+        assert_int_equal(block_finish(b), 0);
+        open_chunk(b, 0, &c);
+        assert_int_equal(chunk_record(&c, &at, &r), more ? -EBADMSG : 0);
+        if (!more)
+            assert_record(&r, &want);
+        block_builder_free(b);
+    }
+    free(text);
+}
+
+static int schema_read(const char *bytes, size_t n) {
+    struct record r;
+    struct chunk c;
+    const char *at = NULL;
+    assert_int_equal(chunk_open(&c, (struct str){bytes, n}, NULL), 0);
+    return chunk_record(&c, &at, &r);
+}
+
+static void a_schema_with_a_wrong_byte_is_refused(void **state) {
+    (void)state;
+    /* The record begins behind header and link: kind, length, time, uid (2), type, then what is changed here. */
+    enum { RECORD = 88, LENGTH = 1, COMMAND = 6, NAME = 7, VERSION = NAME + 6, TEXT = VERSION + 2 };
+    static const struct {
+        int at;
+        char byte;
+    } wrong[] = {{COMMAND, 2},
+                 {COMMAND, 0x7f},
+                 {NAME, 0},
+                 {NAME, 0x7f},
+                 {TEXT, 0},
+                 {TEXT, 1},
+                 {TEXT, 3},
+                 {TEXT, 0x7f},
+                 {LENGTH, 15},
+                 {LENGTH, 17},
+                 {LENGTH, 0x7f},
+                 {VERSION, 0x2c},
+                 {VERSION + 1, (char)0x82}};
+    struct block_builder *b = begin(1, 1, 0);
+    const struct record want = schema_record(STR("{}"));
+    block_put_record(b, &want);
+    assert_int_equal(block_finish(b), 0);
+    struct str key, value;
+    block_chunk(b, 0, &key, &value);
+    char *bytes = malloc(value.n);
+    memcpy(bytes, value.p, value.n);
+    assert_int_equal(value.n, RECORD + TEXT + 3);
+    assert_int_equal(bytes[RECORD + LENGTH], value.n - RECORD - 2);
+    assert_int_equal(bytes[RECORD + TEXT], 2);
+    assert_int_equal(schema_read(bytes, value.n), 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *at = bytes + RECORD + wrong[i].at, right = *at;
+        *at = wrong[i].byte;
+        if (schema_read(bytes, value.n) != -EBADMSG)
+            fail_msg("byte %d of a schema may be %d", wrong[i].at, wrong[i].byte);
+        *at = right;
+    }
+    memset(bytes + RECORD + VERSION, 0, 1); /* version 0, and the text begins a byte early */
+    assert_int_equal(schema_read(bytes, value.n), -EBADMSG);
+    free(bytes);
+    block_builder_free(b);
+}
+
+static void versions_beyond_32_bits_are_refused(void **state) {
+    (void)state;
+    const struct block_event event = {.time = TIME, .schema = UINT32_MAX, .type = STR("T"), .data = STR("{}")};
+    struct block_builder *b = begin(1, 1, 0);
+    struct record r = command_with(0);
+    block_put_command(b, &r, &event, 1, 0);
+    assert_int_equal(block_finish(b), 0);
+    struct str key, value;
+    struct chunk c;
+    struct chunk_walk w;
+    struct event e;
+    block_chunk(b, 0, &key, &value);
+    char *bytes = malloc(value.n);
+    memcpy(bytes, value.p, value.n);
+    char *version = memmem(bytes, value.n, "\xff\xff\xff\xff\x0f", 5);
+    assert_non_null(version);
+    version[4] = 0x10; /* 2^32 and more */
+    assert_int_equal(chunk_open(&c, (struct str){bytes, value.n}, NULL), 0);
+    assert_int_equal(chunk_walk_begin(&w, &c, 0), 0);
+    assert_int_equal(chunk_walk_next(&w, &e), -EBADMSG);
+    free(bytes);
+    block_builder_free(b);
+}
+
+/* Commands of no, one, two and many events, and schemas among them: a walk gives the events and nothing else. */
+static void a_walk_passes_over_what_has_no_events(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {0, 300, 0, 0, 1, 2, 300, 0, 1, 300, 2, 0};
+    enum { ROUNDS = 5, COUNTS = sizeof counts / sizeof *counts };
+    struct block_event *events = calloc(300, sizeof *events);
+    struct block_builder *b = begin(1, 1, 0);
+    uint64_t time = TIME, version = 1;
+    for (int i = 0; i < ROUNDS * COUNTS; i++) {
+        uint32_t n = counts[i % COUNTS];
+        struct record schema = schema_record(STR("{}")), r = command_with((unsigned)i % 4);
+        for (uint32_t k = 0; k < n; k++)
+            events[k] = (struct block_event){
+                .time = ++time, .type = STR("Counted"), .data = STR("{\"padding\":\"0123456789\"}")};
+        r.time = n ? events[0].time : time;
+        schema.time = r.time;
+        r.version = n ? version : version - 1;
+        block_put_record(b, &schema);
+        block_put_command(b, &r, events, n, 10 * n);
+        version += n;
+    }
+    block_put_record(b, &(struct record){.kind = RECORD_DECLARE, .time = time, .type_no = 3, .aggregate = 77});
+    assert_int_equal(block_finish(b), 0);
+    assert_true(block_chunks(b) > 3);
+    uint64_t expected = 0;
+    for (size_t i = 0; i < block_chunks(b); i++) {
+        struct chunk c;
+        struct chunk_walk w;
+        struct event e;
+        open_chunk(b, i, &c);
+        assert_int_equal(c.header.first_position, expected + 1);
+        assert_int_equal(chunk_walk_begin(&w, &c, 0), 0);
+        for (uint32_t k = 0; k < c.header.n_events; k++) {
+            struct chunk_walk from;
+            struct event again;
+            assert_int_equal(chunk_walk_next(&w, &e), 0);
+            expected++;
+            assert_int_equal(e.position, expected);
+            assert_int_equal(e.version, expected);
+            assert_int_equal(e.time, TIME + expected);
+            assert_int_equal(chunk_walk_begin(&from, &c, k), 0);
+            assert_int_equal(chunk_walk_next(&from, &again), 0);
+            assert_int_equal(again.position, e.position);
+            assert_int_equal(again.time, e.time);
+        }
+        assert_int_equal(chunk_walk_next(&w, &e), 1);
+    }
+    assert_int_equal(expected, version - 1);
+    assert_int_equal(expected, ROUNDS * (3 * 300 + 2 * 1 + 2 * 2));
+    block_builder_free(b);
+    free(events);
+}
+
 int main(void) {
     if (digest_init() != 0)
         return 1;
@@ -691,10 +894,15 @@ int main(void) {
         cmocka_unit_test(relinking_gives_the_block_that_was_begun_with_that_link),
         cmocka_unit_test(a_builder_is_empty_again_after_every_begin),
         cmocka_unit_test(the_example_of_the_format_is_what_is_written),
+        cmocka_unit_test(the_schema_of_the_format_is_what_is_written),
         cmocka_unit_test(a_chunk_that_was_cut_short_is_refused_or_read_within_its_bytes),
         cmocka_unit_test(no_flipped_bit_leads_out_of_a_chunk),
         cmocka_unit_test(numbers_that_point_nowhere_are_refused),
         cmocka_unit_test(what_reaches_past_its_record_is_refused),
+        cmocka_unit_test(a_large_schema_comes_back_and_a_larger_one_does_not),
+        cmocka_unit_test(a_schema_with_a_wrong_byte_is_refused),
+        cmocka_unit_test(versions_beyond_32_bits_are_refused),
+        cmocka_unit_test(a_walk_passes_over_what_has_no_events),
         cmocka_unit_test(unknown_formats_renderers_and_parts_are_refused_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,8 +63,8 @@ static int teardown(void **state) {
 
 static void put(struct place *p, const char *key, const char *value, bool sync) {
     struct err err = {0};
-    struct db_pair pair = {str_of(key), str_of(value)};
-    if (db_log_write(p->db, &pair, 1, sync, &err) != 0)
+    struct db_change change = {.family = DB_LOG, .key = str_of(key), .value = str_of(value)};
+    if (db_write(p->db, &change, 1, sync, &err) != 0)
         fail_msg("%s", err.text);
 }
 
@@ -75,6 +75,13 @@ static void assert_value(struct place *p, enum db_family family, const char *key
     if (value)
         assert_true(str_eq(v.bytes, str_of(value)));
     db_value_release(&v);
+}
+
+static void fold(struct place *p, const char *key, const char *value) {
+    struct err err = {0};
+    struct db_change change = {DB_FOLDS, str_of(key), str_of(value ? value : ""), !value};
+    if (db_write(p->db, &change, 1, false, &err) != 0)
+        fail_msg("%s", err.text);
 }
 
 /* Keys and values in words: "b", "d-" deletes. */
@@ -117,8 +124,10 @@ static void one_process_at_a_time_writes(void **state) {
 
 static void a_batch_is_there_after_reopening(void **state) {
     struct place *p = *state;
-    struct db_pair pairs[] = {{STR("k1"), STR("one")}, {STR("k2"), STR("two")}, {STR("k3"), STR("")}};
-    assert_int_equal(db_log_write(p->db, pairs, 3, false, NULL), 0);
+    struct db_change changes[] = {{DB_LOG, STR("k1"), STR("one"), false},
+                                  {DB_LOG, STR("k2"), STR("two"), false},
+                                  {DB_LOG, STR("k3"), STR(""), false}};
+    assert_int_equal(db_write(p->db, changes, 3, false, NULL), 0);
     assert_int_equal(db_log_sync(p->db, NULL), 0);
     for (int i = 0; i < 2; i++) {
         assert_value(p, DB_LOG, "k1", "one");
@@ -196,6 +205,20 @@ static size_t count_files(const char *path) {
     return n - 2;
 }
 
+static uint64_t wal_bytes(struct place *p) {
+    uint64_t bytes = 0;
+    DIR *dir = opendir(p->path);
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        size_t n = strlen(e->d_name);
+        struct stat st;
+        if (n > 4 && strcmp(e->d_name + n - 4, ".log") == 0 && fstatat(dirfd(dir), e->d_name, &st, 0) == 0)
+            bytes += (uint64_t)st.st_blocks * 512;
+    }
+    closedir(dir);
+    return bytes;
+}
+
 static void tables_of_a_crash_are_removed(void **state) {
     struct place *p = *state;
     char tables[128];
@@ -230,13 +253,29 @@ static void a_reset_empties_the_derived_family_alone(void **state) {
 /* Opens with RocksDB itself and drops a family, as a crash in the middle of a reset leaves it. */
 static void family_drop(struct place *p, int which) {
     char *text = NULL;
+    const char *names[] = {"default", "log", "derived", "folds"};
+    rocksdb_options_t *o = rocksdb_options_create();
+    const rocksdb_options_t *options[] = {o, o, o, o};
+    rocksdb_column_family_handle_t *families[4];
+    rocksdb_t *rocks = rocksdb_open_column_families(o, p->path, 4, names, options, families, &text);
+    assert_null(text);
+    rocksdb_drop_column_family(rocks, families[which], &text);
+    assert_null(text);
+    for (int i = 0; i < 4; i++)
+        rocksdb_column_family_handle_destroy(families[i]);
+    rocksdb_close(rocks);
+    rocksdb_options_destroy(o);
+}
+
+static void family_drop_both(struct place *p) {
+    char *text = NULL;
     const char *names[] = {"default", "log", "derived"};
     rocksdb_options_t *o = rocksdb_options_create();
     const rocksdb_options_t *options[] = {o, o, o};
     rocksdb_column_family_handle_t *families[3];
     rocksdb_t *rocks = rocksdb_open_column_families(o, p->path, 3, names, options, families, &text);
     assert_null(text);
-    rocksdb_drop_column_family(rocks, families[which], &text);
+    rocksdb_drop_column_family(rocks, families[2], &text);
     assert_null(text);
     for (int i = 0; i < 3; i++)
         rocksdb_column_family_handle_destroy(families[i]);
@@ -261,6 +300,170 @@ static void a_crash_within_a_reset_is_survived(void **state) {
     assert_value(p, DB_LOG, "a", "log");
     ingest(p, (const char *const[]){"b1", NULL});
     assert_value(p, DB_DERIVED, "b", "1");
+}
+
+static void a_batch_of_two_families_is_there_as_one(void **state) {
+    struct place *p = *state;
+    fold(p, "old", "1");
+    const struct db_change changes[] = {{DB_LOG, STR("k"), STR("block"), false},
+                                        {DB_FOLDS, STR("k"), STR("first"), false},
+                                        {DB_FOLDS, STR("k"), STR("state"), false},
+                                        {DB_FOLDS, STR("old"), STR(""), true},
+                                        {DB_FOLDS, STR("never"), STR(""), true}};
+    assert_int_equal(db_write(p->db, changes, 5, true, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_value(p, DB_LOG, "k", "block");
+        assert_value(p, DB_FOLDS, "k", "state");
+        assert_value(p, DB_FOLDS, "old", NULL);
+        assert_value(p, DB_FOLDS, "never", NULL);
+        assert_value(p, DB_DERIVED, "k", NULL);
+        db_close(p->db);
+        reopen(p, false, i == 0); /* read-only too, out of the WAL */
+    }
+}
+
+static void clearing_folds_takes_a_range(void **state) {
+    struct place *p = *state;
+    put(p, "b", "log", false);
+    for (const char *key = "abcde"; *key; key++)
+        fold(p, (char[]){*key, 0}, "1");
+    fold(p, "bb", "1");
+    assert_int_equal(db_folds_clear(p->db, STR("b"), STR("d"), NULL), 0);
+    fold(p, "c", "2"); /* what is written later stays */
+    for (int i = 0; i < 2; i++) {
+        assert_value(p, DB_FOLDS, "a", "1");
+        assert_value(p, DB_FOLDS, "b", NULL);
+        assert_value(p, DB_FOLDS, "bb", NULL);
+        assert_value(p, DB_FOLDS, "c", "2");
+        assert_value(p, DB_FOLDS, "d", "1");
+        assert_value(p, DB_FOLDS, "e", "1");
+        assert_value(p, DB_LOG, "b", "log");
+        struct db_iter *it = db_iter_new(p->db, DB_FOLDS, &(struct db_iter_options){0});
+        struct db_pair pair;
+        assert_int_equal(db_iter_seek_back(it, STR("bz"), &pair, NULL), 0);
+        assert_true(str_eq(pair.key, STR("a")));
+        assert_int_equal(db_iter_next(it, &pair, NULL), 0);
+        assert_true(str_eq(pair.key, STR("c")));
+        db_iter_free(it);
+        db_close(p->db);
+        reopen(p, false, false);
+    }
+}
+
+static void resetting_folds_leaves_the_rest(void **state) {
+    struct place *p = *state;
+    put(p, "a", "log", true);
+    ingest(p, (const char *const[]){"a1", NULL});
+    fold(p, "a", "1");
+    assert_int_equal(db_folds_reset(p->db, NULL), 0);
+    assert_value(p, DB_FOLDS, "a", NULL);
+    fold(p, "b", "2");
+    db_close(p->db);
+    reopen(p, false, false);
+    assert_value(p, DB_FOLDS, "a", NULL);
+    assert_value(p, DB_FOLDS, "b", "2");
+    assert_value(p, DB_LOG, "a", "log");
+    assert_value(p, DB_DERIVED, "a", "1");
+}
+
+static void a_missing_folds_family_is_made_again(void **state) {
+    struct place *p = *state;
+    put(p, "a", "log", true);
+    ingest(p, (const char *const[]){"a1", NULL});
+    fold(p, "a", "1");
+    db_close(p->db);
+    family_drop(p, 3);
+    reopen(p, false, true);
+    assert_value(p, DB_FOLDS, "a", NULL);
+    assert_value(p, DB_LOG, "a", "log");
+    assert_value(p, DB_DERIVED, "a", "1");
+    db_close(p->db);
+    family_drop_both(p);
+    reopen(p, false, true);
+    assert_value(p, DB_FOLDS, "a", NULL);
+    assert_value(p, DB_DERIVED, "a", NULL);
+    assert_value(p, DB_LOG, "a", "log");
+    db_close(p->db);
+    reopen(p, false, false);
+    assert_value(p, DB_FOLDS, "a", NULL);
+    assert_value(p, DB_LOG, "a", "log");
+    fold(p, "b", "2");
+    assert_value(p, DB_FOLDS, "b", "2");
+}
+
+/* The log's memtables come and go; what stands in the folds' own all the time must not hold the WAL of all of it. */
+static void the_wal_goes_though_a_family_never_fills(void **state) {
+    struct place *p = *state;
+    enum { BYTES = 1 << 20, WRITES = 300 };
+    char key[16], *value = malloc(BYTES);
+    uint64_t most = 0;
+    for (int i = 0; i < BYTES; i++)
+        value[i] = (char)(i * 7 + i / 251);
+    fold(p, "small", "1");
+    for (int i = 0; i < WRITES; i++) {
+        snprintf(key, sizeof key, "%08d", i);
+        const struct db_change changes[] = {{DB_LOG, str_of(key), {value, BYTES}, false},
+                                            {DB_FOLDS, str_of(key), STR("state"), false}};
+        assert_int_equal(db_write(p->db, changes, 1 + i % 2, false, NULL), 0);
+        uint64_t wal = wal_bytes(p);
+        most = wal > most ? wal : most;
+    }
+    free(value);
+    print_message("the WAL took up to %llu MiB\n", (unsigned long long)(most >> 20));
+    assert_true(most > 32 << 20 && most < 160 << 20);
+    db_close(p->db);
+    reopen(p, false, false);
+    assert_value(p, DB_FOLDS, "small", "1");
+    assert_value(p, DB_FOLDS, "00000001", "state");
+    assert_value(p, DB_FOLDS, "00000299", "state");
+}
+
+/* A copy of the database as it is on the disk, which is what a kill leaves. */
+static void copy_open(const struct place *p, struct place *copy, const char *harm) {
+    snprintf(copy->path, sizeof copy->path, "%s/copy", p->dir);
+    run("cp -r '%s' '%s.new'", p->path);
+    run("cd '%s' && rm -rf ../copy && mv ../db.new ../copy", p->path);
+    run(harm, copy->path);
+    reopen(copy, false, false);
+}
+
+/* Recovery takes a WAL that ends early for one that was being written, also one that is not the last. The log finds
+ * out, as it has no gaps; folds would not, so they must not depend on a WAL that the log does not need any more. */
+static void a_wal_cut_short_never_takes_folds_without_their_block(void **state) {
+    static const char *const cut = "cd '%s' && wal=$(find . -name '*.log' -size +0 | sort | head -n 1) && "
+                                   "truncate -s $(($(stat -c %%s \"$wal\") / 2)) \"$wal\"";
+    struct place *p = *state, copy = {.db = NULL};
+    enum { BYTES = 1 << 20, WRITES = 60 };
+    char key[16], *value = malloc(BYTES);
+    for (int i = 0; i < WRITES; i++) {
+        snprintf(key, sizeof key, "%08d", i);
+        memset(value, 'a' + i % 26, BYTES);
+        const struct db_change changes[] = {{DB_LOG, str_of(key), {value, BYTES}, false},
+                                            {DB_FOLDS, str_of(key), STR("state"), false}};
+        assert_int_equal(db_write(p->db, changes, 2, i + 1 == WRITES, NULL), 0);
+    }
+    free(value);
+    struct db_stats stats = {0};
+    for (int i = 0; i < 500 && !stats.table_bytes[DB_LOG]; i++) {
+        usleep(20000);
+        db_stats_get(p->db, &stats);
+    }
+    assert_true(stats.table_bytes[DB_LOG] > 0);
+    usleep(100000); /* what is not needed any more is removed after the table is there */
+    copy_open(p, &copy, cut);
+    int blocks = 0;
+    for (int i = 0; i < WRITES; i++) {
+        struct db_value block = {0}, fold = {0};
+        snprintf(key, sizeof key, "%08d", i);
+        int has_block = db_get(copy.db, DB_LOG, str_of(key), &block, NULL);
+        int has_fold = db_get(copy.db, DB_FOLDS, str_of(key), &fold, NULL);
+        assert_int_equal(has_block, has_fold);
+        blocks += has_block == 0;
+        db_value_release(&block);
+        db_value_release(&fold);
+    }
+    db_close(copy.db);
+    assert_true(blocks > 0 && blocks < WRITES);
 }
 
 static void a_database_without_its_log_is_damaged(void **state) {
@@ -303,6 +506,7 @@ static void what_was_synced_survives_a_kill(void **state) {
             _exit(1);
         put(p, "synced", "1", true);
         put(p, "os", "1", false);
+        fold(p, "f", "1");
         ingest(p, (const char *const[]){"t1", NULL});
         kill(getpid(), SIGKILL);
     }
@@ -312,6 +516,7 @@ static void what_was_synced_survives_a_kill(void **state) {
     reopen(p, false, false);
     assert_value(p, DB_LOG, "synced", "1");
     assert_value(p, DB_LOG, "os", "1");
+    assert_value(p, DB_FOLDS, "f", "1");
     assert_value(p, DB_DERIVED, "t", "1");
 }
 
@@ -338,8 +543,8 @@ static void fill(struct place *p) {
     memset(value, 'v', sizeof value);
     for (int i = 0; i < 500; i++) {
         snprintf(key, sizeof key, "%08d", i);
-        struct db_pair pair = {str_of(key), {value, sizeof value}};
-        assert_int_equal(db_log_write(p->db, &pair, 1, false, NULL), 0);
+        struct db_change change = {DB_LOG, str_of(key), {value, sizeof value}, false};
+        assert_int_equal(db_write(p->db, &change, 1, false, NULL), 0);
     }
     db_close(p->db);
     p->db = NULL;
@@ -392,6 +597,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(tables_of_a_crash_are_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reset_empties_the_derived_family_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_crash_within_a_reset_is_survived, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_batch_of_two_families_is_there_as_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(clearing_folds_takes_a_range, setup, teardown),
+        cmocka_unit_test_setup_teardown(resetting_folds_leaves_the_rest, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_missing_folds_family_is_made_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_wal_goes_though_a_family_never_fills, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_wal_cut_short_never_takes_folds_without_their_block, setup, teardown),
         cmocka_unit_test_setup_teardown(a_database_without_its_log_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(read_only_writes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_synced_survives_a_kill, setup, teardown),

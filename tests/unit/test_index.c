@@ -1,6 +1,7 @@
 #include "index.h"
 
 #include "index_private.h"
+#include "log.h"
 #include "story.h"
 
 #include <errno.h>
@@ -183,6 +184,57 @@ static void check_commands(struct index *ix, const struct story *s) {
     }
 }
 
+static int kinds_order(const void *x, const void *y) {
+    const struct story_event *a = *(const struct story_event *const *)x, *b = *(const struct story_event *const *)y;
+    return a->schema != b->schema ? (a->schema > b->schema) - (a->schema < b->schema) : strcmp(a->type, b->type);
+}
+
+static void check_kinds(struct index *ix, const struct story *s, uint32_t type_no, size_t step) {
+    const struct story_event **said = calloc(s->n_events + 1, sizeof *said);
+    struct index_event_kind *kinds = calloc(step, sizeof *kinds), *after = NULL;
+    size_t n = 0, at = 0;
+    int got;
+    for (size_t i = 0; i < s->n_events; i++)
+        if (s->events[i].type_no == type_no)
+            said[n++] = &s->events[i];
+    qsort(said, n, sizeof *said, kinds_order);
+    while ((got = index_event_kinds_after(ix, type_no, after, kinds, step, NULL)) > 0) {
+        for (int i = 0; i < got; i++) {
+            assert_true(at < n);
+            assert_int_equal(kinds[i].type_no, type_no);
+            assert_int_equal(kinds[i].schema, said[at]->schema);
+            assert_true(str_eq((struct str){kinds[i].name, kinds[i].name_bytes}, str_of(said[at]->type)));
+            const struct story_event *same = said[at];
+            while (at < n && kinds_order(&same, &said[at]) == 0)
+                at++;
+        }
+        after = &kinds[got - 1];
+    }
+    assert_int_equal(got, 0);
+    assert_int_equal(at, n);
+    free(kinds);
+    free(said);
+}
+
+static void check_schemas(struct index *ix, const struct story *s) {
+    struct index_schema found, *after = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_schemas; i++) {
+        const struct story_schema *said = &s->schemas[i];
+        struct str name = str_of(said->name);
+        assert_int_equal(index_schema_find(ix, said->type_no, said->of_command, name, said->version, &found), 0);
+        assert_true(str_eq(found.text, str_of(said->text)));
+        assert_int_equal(index_schema_find(ix, said->type_no + 100, said->of_command, name, said->version, &found),
+                         INDEX_NONE);
+    }
+    for (struct index_schema before; index_schema_after(ix, after, &found) == 0; n++) {
+        assert_true(!after || schemas_order(after, &found) < 0);
+        before = found;
+        after = &before;
+    }
+    assert_int_equal(n, s->n_schemas);
+}
+
 static void check_ends(struct index *ix, const struct story *s) {
     struct index_entry e;
     struct index_chunk c;
@@ -209,6 +261,9 @@ static void check_all(struct index *ix, const struct story *s) {
         check_event(ix, s, position);
     for (uint32_t no = 0; no <= s->n_types; no++)
         check_chunks(ix, s, no);
+    for (uint32_t no = 1; no <= s->n_types + 1; no++)
+        check_kinds(ix, s, no, 1 + s->head.block % 40);
+    check_schemas(ix, s);
     check_commands(ix, s);
     check_ends(ix, s);
 }
@@ -367,6 +422,105 @@ static void one_long_stream_has_many_runs(void **state) {
     story_end(&s);
 }
 
+/* --- commands of any number of events */
+
+/* Each event as the log gives it by its position, against what was said of it. */
+static void check_log(struct index *ix, const struct story *s) {
+    struct log *log = log_new(s->db, ix);
+    assert_non_null(log);
+    for (uint64_t position = 1; position <= s->n_events; position++) {
+        const struct story_event *said = &s->events[position - 1];
+        struct log_chunk *held = NULL;
+        struct chunk_walk walk;
+        struct event e;
+        assert_int_equal(log_chunk_at(log, position, &held, NULL), 0);
+        const struct chunk *c = log_chunk_view(held);
+        assert_int_equal(chunk_walk_begin(&walk, c, (uint32_t)(position - c->header.first_position)), 0);
+        assert_int_equal(chunk_walk_next(&walk, &e), 0);
+        assert_int_equal(e.position, position);
+        assert_int_equal(e.version, said->version);
+        assert_int_equal(e.aggregate, said->aggregate);
+        assert_int_equal(e.time, said->time);
+        assert_int_equal(e.schema, said->schema);
+        assert_true(str_eq(e.type, str_of(said->type)));
+        e.aggregate_type = index_type_name(ix, e.type_no);
+        e.store_id = story_store_id;
+        assert_int_equal(event_size(&e), said->size);
+        log_chunk_release(held);
+    }
+    log_free(log);
+}
+
+static void commands_may_have_any_number_of_events(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {0, 300, 0, 0, 1, 2, 1, 0, 300, 1, 2, 0};
+    const uint64_t sizes[] = {250, 100000}; /* of windows */
+    for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++) {
+        struct story s;
+        struct index *ix = NULL;
+        struct index_damage damage;
+        const struct index_limits limits = {sizes[size], 1 << 30};
+        story_begin(&s, 30 + size);
+        assert_int_equal(index_open_sized(&ix, s.db, story_store_id, false, &limits, NULL), 0);
+        for (int block = 0; block < 5; block++) {
+            story_block_begin(&s);
+            if (block % 4 == 0)
+                story_add_aggregate(&s, block ? 1 : story_add_type(&s), block ? "other" : "one");
+            for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+                story_command(&s, 1 + (i + (size_t)block) % s.n_aggregates, counts[i], (i + (size_t)block) % 3 > 0);
+                if (i % 5 == 0)
+                    story_schema(&s, 1, i % 2, "Event1");
+            }
+            story_block_end(&s, ix);
+            assert_true(block_chunks(s.builder) > 1);
+        }
+        story_block_begin(&s); /* a block without any event, and the last command of all has none */
+        story_command(&s, 1, 0, false);
+        story_command(&s, 2, 0, true);
+        story_block_end(&s, ix);
+        check_all(ix, &s);
+        check_log(ix, &s);
+        assert_int_equal(index_settle(ix, NULL), 0);
+        check_all(ix, &s);
+        index_close(ix);
+        assert_int_equal(index_verify_sized(s.db, story_store_id, &limits, &damage, NULL), 0);
+        struct buf before = family_dump(&s);
+        assert_int_equal(index_rebuild_sized(s.db, story_store_id, &limits, NULL), 0);
+        struct buf after = family_dump(&s);
+        assert_true(str_eq(buf_str(&before), buf_str(&after)));
+        buf_free(&before);
+        buf_free(&after);
+        assert_int_equal(index_open_sized(&ix, s.db, story_store_id, true, &limits, NULL), 0);
+        check_all(ix, &s);
+        check_log(ix, &s);
+        index_close(ix);
+        story_end(&s);
+    }
+}
+
+static void a_command_without_events_is_found_with_its_aggregates_version(void **state) {
+    (void)state;
+    struct story s;
+    struct index_command c;
+    story_begin(&s, 34);
+    struct index *ix = open_index(&s, false);
+    story_block_begin(&s);
+    uint64_t no = story_add_aggregate(&s, story_add_type(&s), "one");
+    story_command(&s, no, 0, true);
+    story_command(&s, no, 3, true);
+    story_command(&s, no, 0, true);
+    story_block_end(&s, ix);
+    static const uint64_t versions[] = {0, 1, 3}, positions[] = {1, 1, 4};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(index_command_by_id(ix, no, str_of(s.commands[i].id), &c, NULL), 0);
+        assert_int_equal(c.n_events, i == 1 ? 3 : 0);
+        assert_int_equal(c.version, versions[i]);
+        assert_int_equal(c.position, positions[i]);
+    }
+    index_close(ix);
+    story_end(&s);
+}
+
 /* --- readers beside the writer */
 
 struct beside {
@@ -400,6 +554,11 @@ static void read_something(struct index *ix, uint64_t *random) {
         int r = index_chunk_next(ix, 0, &c, &c, NULL);
         assert_true(r == INDEX_NONE || (r == 0 && c.offset > offset));
     }
+    struct index_event_kind kinds[5];
+    assert_true(index_event_kinds_after(ix, 1, NULL, kinds, 5, NULL) == 5 || head.position < 200);
+    struct index_schema schema;
+    if (index_schema_after(ix, NULL, &schema) == 0)
+        assert_int_equal(schema.text.p[0], '{');
     uint64_t after = 0;
     int n;
     while ((n = index_aggregates_after(ix, 1, after, list, 8, NULL)) > 0)
@@ -474,7 +633,7 @@ static void tell(struct story *s, uint64_t seed) {
 }
 
 /* The value of the chunk that holds an event, to be written back changed. */
-static struct db_pair chunk_copy(struct story *s, uint64_t position, char key[BLOCK_KEY_BYTES]) {
+static struct db_change chunk_copy(struct story *s, uint64_t position, char key[BLOCK_KEY_BYTES]) {
     const struct story_event *e = &s->events[position - 1];
     block_key(&(struct chunk_header){.first_position = e->chunk_position, .block = e->block, .index = e->chunk}, key);
     struct str k = {key, BLOCK_KEY_BYTES};
@@ -482,9 +641,9 @@ static struct db_pair chunk_copy(struct story *s, uint64_t position, char key[BL
     assert_int_equal(db_get(s->db, DB_LOG, k, &v, NULL), 0);
     char *copy = malloc(v.bytes.n);
     memcpy(copy, v.bytes.p, v.bytes.n);
-    struct db_pair pair = {k, {copy, v.bytes.n}};
+    struct db_change change = {.family = DB_LOG, .key = k, .value = {copy, v.bytes.n}};
     db_value_release(&v);
-    return pair;
+    return change;
 }
 
 static void a_changed_byte_breaks_the_chain(void **state) {
@@ -492,11 +651,11 @@ static void a_changed_byte_breaks_the_chain(void **state) {
     struct story s;
     tell(&s, 20);
     char key[BLOCK_KEY_BYTES];
-    struct db_pair pair = chunk_copy(&s, 400, key);
-    char *digit = memmem(pair.value.p, pair.value.n, "{\"n\":", 5);
+    struct db_change change = chunk_copy(&s, 400, key);
+    char *digit = memmem(change.value.p, change.value.n, "{\"n\":", 5);
     digit[5] ^= 1;
-    assert_int_equal(db_log_write(s.db, &pair, 1, true, NULL), 0);
-    free((char *)pair.value.p);
+    assert_int_equal(db_write(s.db, &change, 1, true, NULL), 0);
+    free((char *)change.value.p);
     /* It cannot be told from the block itself, but the block after it says what it was. */
     uint64_t block = s.events[399].block, next = 400;
     while (s.events[next - 1].block == block)
@@ -522,10 +681,10 @@ static void a_log_cut_short_is_not_opened(void **state) {
     index_close(ix);
     /* The family of the whole log over a log whose end was overwritten by a shorter block. */
     char key[BLOCK_KEY_BYTES];
-    struct db_pair pair = chunk_copy(&s, last, key);
-    pair.value.n = 10;
-    assert_int_equal(db_log_write(s.db, &pair, 1, true, NULL), 0);
-    free((char *)pair.value.p);
+    struct db_change change = chunk_copy(&s, last, key);
+    change.value.n = 10;
+    assert_int_equal(db_write(s.db, &change, 1, true, NULL), 0);
+    free((char *)change.value.p);
     assert_not_opened(&s, "cut short");
     story_end(&t);
     story_end(&s);
@@ -541,9 +700,9 @@ static void a_block_without_its_last_chunk_is_not_opened(void **state) {
     story_command(&s, no, 900, false);
     assert_int_equal(block_finish(s.builder), 0);
     assert_true(block_chunks(s.builder) > 1);
-    struct db_pair pair;
-    block_chunk(s.builder, 0, &pair.key, &pair.value);
-    assert_int_equal(db_log_write(s.db, &pair, 1, true, NULL), 0);
+    struct db_change change = {.family = DB_LOG};
+    block_chunk(s.builder, 0, &change.key, &change.value);
+    assert_int_equal(db_write(s.db, &change, 1, true, NULL), 0);
     assert_not_opened(&s, "cut short");
     assert_damage(&s, 901, "");
     story_end(&s);
@@ -646,12 +805,91 @@ static void a_lost_name_is_found(void **state) {
     story_end(&s);
 }
 
+/* The first key of a class that the family has. */
+static void family_first(struct story *s, enum key_class class, struct key *key, struct buf *value) {
+    const char first = (char)class;
+    struct db_pair pair;
+    struct db_iter *it = db_iter_new(s->db, DB_DERIVED, &(struct db_iter_options){0});
+    assert_int_equal(db_iter_seek(it, (struct str){&first, 1}, &pair, NULL), 0);
+    assert_int_equal(pair.key.p[0], class);
+    key->n = pair.key.n;
+    memcpy(key->p, pair.key.p, pair.key.n);
+    buf_clear(value);
+    buf_put_str(value, pair.value);
+    db_iter_free(it);
+}
+
+static void assert_some_damage(struct story *s) {
+    struct index_damage damage;
+    struct err err = {0};
+    assert_int_equal(index_verify_sized(s->db, story_store_id, &small, &damage, &err), INDEX_DAMAGED);
+    assert_true(err.text[0]);
+    assert_string_equal(damage.aggregate, "");
+}
+
+static void wrong_kinds_and_schemas_are_found(void **state) {
+    (void)state;
+    static const enum key_class classes[] = {KEY_EVENT_KIND, KEY_SCHEMA};
+    struct story s;
+    struct key key;
+    struct buf value = {0};
+    tell(&s, 38);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        family_first(&s, classes[i], &key, &value);
+        family_delete(&s, key_str(&key));
+        assert_some_damage(&s);
+        /* positions beyond the family, in the last window, in the first one, none at all */
+        const struct str wrong[] = {STR("\xff\xff\xff\xff\x0f"), STR("\1"), STR("\0"), STR(""), STR("{}")};
+        for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+            family_put(&s, key_str(&key), wrong[k]);
+            assert_some_damage(&s);
+        }
+        if (classes[i] == KEY_EVENT_KIND) {
+            struct index *ix = open_index(&s, true);
+            struct buf last = {0};
+            value_put_number(&last, index_family_position(ix));
+            index_close(ix);
+            family_put(&s, key_str(&key), buf_str(&last));
+            if (!str_eq(buf_str(&last), buf_str(&value)))
+                assert_some_damage(&s);
+            buf_free(&last);
+        }
+        family_put(&s, key_str(&key), buf_str(&value));
+        assert_verified(&s);
+    }
+    key.p[key.n - 5] = 'x'; /* the zero byte behind a schema's name */
+    family_put(&s, key_str(&key), STR("{}"));
+    struct index *ix = NULL;
+    struct err err = {0};
+    assert_int_equal(index_open_sized(&ix, s.db, story_store_id, true, &small, &err), -EUCLEAN);
+    assert_non_null(strstr(err.text, "damaged at its key x"));
+    buf_free(&value);
+    story_end(&s);
+}
+
+static void a_rebuild_empties_the_folds(void **state) {
+    (void)state;
+    struct story s;
+    struct db_value v = {0};
+    tell(&s, 39);
+    const struct db_change change = {DB_FOLDS, STR("s"), STR("state"), false};
+    assert_int_equal(db_write(s.db, &change, 1, true, NULL), 0);
+    assert_verified(&s); /* which does not look into them */
+    assert_int_equal(index_rebuild_sized(s.db, story_store_id, &small, NULL), 0);
+    assert_int_equal(db_get(s.db, DB_FOLDS, STR("s"), &v, NULL), DB_NOT_FOUND);
+    assert_verified(&s);
+    story_end(&s);
+}
+
 static void keys_that_the_log_does_not_explain_are_found(void **state) {
     (void)state;
     struct story s;
     struct index_damage damage;
     tell(&s, 24);
+    const struct index_schema never = {1, true, STR("never"), 1, STR("")};
     struct key keys[] = {key_command(1, STR("never")),
+                         key_event_kind(1, 0, STR("never")),
+                         key_schema(&never),
                          key_run(s.head.next_aggregate, 1),
                          key_name(1, STR("never")),
                          key_chunk(0, s.head.log_bytes),
@@ -705,6 +943,138 @@ static void a_block_that_does_not_follow_is_refused(void **state) {
     story_end(&s);
 }
 
+/* --- schemas and kinds of events */
+
+static void schemas_come_in_order(void **state) {
+    (void)state;
+    static const struct {
+        bool of_command;
+        const char *name;
+    } said[] = {{true, "a"},         {false, "b"}, {false, "aa"}, {false, "a"},
+                {false, "\xc3\xa4"}, {false, "a"}, {false, "a!"}};
+    static const char *const order[] = {"0 a 1", "0 a 2", "0 a! 1", "0 aa 1", "0 b 1", "0 \xc3\xa4 1", "1 a 1"};
+    const uint64_t sizes[] = {1, 100000}; /* each block a window, and all in one */
+    for (size_t size = 0; size < 2; size++) {
+        struct story s;
+        struct index *ix = NULL;
+        const struct index_limits limits = {sizes[size], 1 << 30};
+        story_begin(&s, 35);
+        assert_int_equal(index_open_sized(&ix, s.db, story_store_id, false, &limits, NULL), 0);
+        story_block_begin(&s);
+        for (int i = 0; i < 3; i++)
+            story_add_aggregate(&s, story_add_type(&s), "one");
+        for (uint32_t type_no = 3; type_no > 1; type_no--) { /* the first one has none */
+            for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+                story_schema(&s, type_no, said[i].of_command, said[i].name);
+                story_command(&s, 1, 1, false);
+                story_block_end(&s, ix);
+                story_block_begin(&s);
+            }
+        }
+        for (int again = 0; again < 2; again++) {
+            struct index_schema schema, *after = NULL;
+            char line[64];
+            for (size_t i = 0; index_schema_after(ix, after, &schema) == 0; i++) {
+                assert_true(i < 14);
+                assert_int_equal(schema.type_no, 2 + i / 7);
+                snprintf(line, sizeof line, "%d %.*s %u", schema.of_command, (int)schema.name.n, schema.name.p,
+                         schema.version);
+                assert_string_equal(line, order[i % 7]);
+                after = &schema;
+            }
+            assert_int_equal(after ? after->type_no : 0, 3);
+            struct index_schema absent = {.type_no = 2, .name = STR("aaa"), .version = 7};
+            assert_int_equal(index_schema_after(ix, &absent, &schema), 0);
+            assert_true(str_eq(schema.name, STR("b")));
+            assert_int_equal(index_schema_find(ix, 2, false, STR("a"), 3, &schema), INDEX_NONE);
+            assert_int_equal(index_schema_find(ix, 2, true, STR("b"), 1, &schema), INDEX_NONE);
+            assert_int_equal(index_schema_find(ix, 1, false, STR("a"), 1, &schema), INDEX_NONE);
+            assert_int_equal(index_schema_find(ix, 2, false, STR("a"), 2, &schema), 0);
+            assert_int_equal(index_settle(ix, NULL), 0);
+            index_close(ix);
+            assert_int_equal(index_open_sized(&ix, s.db, story_store_id, false, &limits, NULL), 0);
+        }
+        index_close(ix);
+        story_end(&s);
+    }
+}
+
+static int schema_twice(struct index *ix, struct story *s, struct err *err) {
+    struct str value, key;
+    uint8_t link[DIGEST_CHAIN];
+    story_block_begin(s);
+    story_schema(s, 1, false, "Placed");
+    const struct record again = {.kind = RECORD_SCHEMA,
+                                 .time = s->head.time,
+                                 .type_no = 1,
+                                 .schema_version = 1,
+                                 .schema_name = STR("Placed"),
+                                 .schema_text = STR("{}")};
+    block_put_record(s->builder, &again);
+    assert_int_equal(block_finish(s->builder), 0);
+    block_link(s->builder, link);
+    block_chunk(s->builder, 0, &key, &value);
+    const struct db_change change = {DB_LOG, key, value, false};
+    assert_int_equal(db_write(s->db, &change, 1, true, NULL), 0);
+    return index_apply(ix, &value, 1, link, err);
+}
+
+static void a_schema_that_comes_twice_is_damage(void **state) {
+    (void)state;
+    /* in one block, and in blocks of which the first is in the family */
+    for (int apart = 0; apart < 2; apart++) {
+        struct story s;
+        struct err err = {0};
+        story_begin(&s, 36);
+        struct index *ix = open_index(&s, false);
+        story_block_begin(&s);
+        uint64_t no = story_add_aggregate(&s, story_add_type(&s), "one");
+        if (apart)
+            story_schema(&s, 1, false, "Placed");
+        story_command(&s, no, 300, false); /* fills the window */
+        story_block_end(&s, ix);
+        assert_int_equal(index_settle(ix, NULL), 0);
+        assert_true(index_family_position(ix) > 0);
+        assert_int_equal(schema_twice(ix, &s, &err), -EBADMSG);
+        assert_non_null(strstr(err.text, "Placed"));
+        assert_non_null(strstr(err.text, "twice"));
+        index_close(ix);
+        assert_not_opened(&s, "twice");
+        assert_damage(&s, s.n_events + 1, "");
+        story_end(&s);
+    }
+}
+
+static void kinds_of_events_come_in_order_and_once(void **state) {
+    (void)state;
+    struct story s;
+    struct index_event_kind kinds[8], kind = {.type_no = 1};
+    story_begin(&s, 37);
+    struct index *ix = open_index(&s, false);
+    assert_int_equal(index_event_kinds_after(ix, 1, NULL, kinds, 8, NULL), 0);
+    for (int k = 0; k < 60; k++)
+        story_block(&s, 12, ix);
+    for (size_t step = 1; step <= 4096; step *= 8)
+        for (uint32_t no = 1; no <= s.n_types + 1; no++)
+            check_kinds(ix, &s, no, step);
+    assert_int_equal(index_event_kinds_after(ix, 1, NULL, kinds, 0, NULL), 0);
+    assert_int_equal(index_event_kinds_after(ix, 1, NULL, kinds, 8, NULL), 8);
+    /* one that is not there, and the very last that could be */
+    kind.schema = kinds[3].schema;
+    kind.name_bytes = (uint8_t)(kinds[3].name_bytes + 1);
+    memcpy(kind.name, kinds[3].name, kinds[3].name_bytes);
+    struct index_event_kind next;
+    assert_int_equal(index_event_kinds_after(ix, 1, &kind, &next, 1, NULL), 1);
+    assert_int_equal(next.schema, kinds[4].schema);
+    assert_memory_equal(next.name, kinds[4].name, kinds[4].name_bytes);
+    kind.schema = UINT32_MAX;
+    kind.name_bytes = NAME_MAX_BYTES;
+    memset(kind.name, 0xff, NAME_MAX_BYTES);
+    assert_int_equal(index_event_kinds_after(ix, 1, &kind, kinds, 8, NULL), 0);
+    index_close(ix);
+    story_end(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_store_has_nothing),
@@ -713,6 +1083,13 @@ int main(void) {
         cmocka_unit_test(read_only_keeps_windows_in_memory),
         cmocka_unit_test(the_family_is_a_function_of_the_log),
         cmocka_unit_test(one_long_stream_has_many_runs),
+        cmocka_unit_test(commands_may_have_any_number_of_events),
+        cmocka_unit_test(a_command_without_events_is_found_with_its_aggregates_version),
+        cmocka_unit_test(schemas_come_in_order),
+        cmocka_unit_test(a_schema_that_comes_twice_is_damage),
+        cmocka_unit_test(kinds_of_events_come_in_order_and_once),
+        cmocka_unit_test(wrong_kinds_and_schemas_are_found),
+        cmocka_unit_test(a_rebuild_empties_the_folds),
         cmocka_unit_test(readers_see_no_gap_while_windows_move_to_the_family),
         cmocka_unit_test(a_changed_byte_breaks_the_chain),
         cmocka_unit_test(a_log_cut_short_is_not_opened),

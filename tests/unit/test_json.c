@@ -349,6 +349,165 @@ static void a_scan_does_not_depend_on_how_the_bytes_are_cut(void **state) {
     }
 }
 
+/* --- trees */
+
+static int tree_bytes(struct fixture *f, struct str s, struct json_value *out) {
+    free(f->text);
+    f->text = malloc(s.n + JSON_PADDING);
+    memcpy(f->text, s.p, s.n);
+    memset(f->text + s.n, '"', JSON_PADDING);
+    f->why = NULL;
+    return json_tree_read(f->parser, (struct str){f->text, s.n}, &f->arena, out, &f->why);
+}
+
+static struct json_value tree(struct fixture *f, const char *text) {
+    struct json_value out;
+    if (tree_bytes(f, str_of(text), &out))
+        fail_msg("%s: %s", text, f->why);
+    return out;
+}
+
+static void assert_no_tree(struct fixture *f, const char *text) {
+    struct json_value out;
+    if (tree_bytes(f, str_of(text), &out) != JSON_MALFORMED)
+        fail_msg("%s was taken", text);
+    assert_non_null(f->why);
+}
+
+static void a_tree_has_all_that_is_in_a_value(void **state) {
+    struct fixture *f = *state;
+    struct json_value v =
+        tree(f, " { \"a\" : [ 1.10 , -2E+3,\"x\\n\\u00fc\", [] ] ,\"\\u0062\":{\"c\":null}, \"d\":true,\"e\":false} ");
+    assert_int_equal(v.kind, JSON_KIND_OBJECT);
+    assert_int_equal(v.n, 4);
+    assert_str(v.fields[0].name, STR("a"));
+    assert_str(v.fields[1].name, STR("b"));
+    const struct json_value *a = &v.fields[0].value;
+    assert_int_equal(a->kind, JSON_KIND_ARRAY);
+    assert_int_equal(a->n, 4);
+    assert_str(a->raw, STR("[ 1.10 , -2E+3,\"x\\n\\u00fc\", [] ]"));
+    assert_int_equal(a->items[0].kind, JSON_KIND_NUMBER);
+    assert_str(a->items[0].text, STR("1.10"));
+    assert_str(a->items[0].raw, STR("1.10"));
+    assert_str(a->items[1].text, STR("-2E+3"));
+    assert_int_equal(a->items[2].kind, JSON_KIND_STRING);
+    assert_str(a->items[2].text, STR("x\n\u00fc"));
+    assert_str(a->items[2].raw, STR("\"x\\n\\u00fc\""));
+    assert_int_equal(a->items[3].kind, JSON_KIND_ARRAY);
+    assert_int_equal(a->items[3].n, 0);
+    assert_str(v.fields[1].value.raw, STR("{\"c\":null}"));
+    assert_int_equal(v.fields[1].value.fields[0].value.kind, JSON_KIND_NULL);
+    assert_int_equal(json_field(&v, STR("d"))->kind, JSON_KIND_TRUE);
+    assert_int_equal(json_field(&v, STR("e"))->kind, JSON_KIND_FALSE);
+    assert_null(json_field(&v, STR("f")));
+    assert_null(json_field(a, STR("a")));
+    assert_str(v.raw, (struct str){f->text + 1, strlen("{ \"a\" : [ 1.10 , -2E+3,\"x\\n\\u00fc\", [] ] ,"
+                                                       "\"\\u0062\":{\"c\":null}, \"d\":true,\"e\":false}")});
+}
+
+static void a_tree_can_be_of_any_kind(void **state) {
+    static const struct {
+        const char *text, *content;
+        enum json_kind kind;
+    } cases[] = {{"12", "12", JSON_KIND_NUMBER},          {" -0.50e7\n", "-0.50e7", JSON_KIND_NUMBER},
+                 {"\"a\\tb\"", "a\tb", JSON_KIND_STRING}, {" \"\" ", "", JSON_KIND_STRING},
+                 {"true", "true", JSON_KIND_TRUE},        {" false", "false", JSON_KIND_FALSE},
+                 {"null ", "null", JSON_KIND_NULL}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json_value v = tree(f, cases[i].text);
+        assert_int_equal(v.kind, cases[i].kind);
+        assert_str(v.text, str_of(cases[i].content));
+    }
+    assert_int_equal(tree(f, "[]").n, 0);
+    assert_int_equal(tree(f, " {} ").n, 0);
+}
+
+/* Whatever one of the two readers refuses, the other does. */
+static void a_tree_is_checked_as_an_object_is(void **state) {
+    static const char *const bad[] = {
+        "",           " ",           "1 2",
+        "1,2",        "[1,]",        "[,1]",
+        "{\"a\"}",    "{\"a\":}",    "{a:1}",
+        "[1 2]",      "[1}",         "[",
+        "]",          "\"a",         "\"\x01\"",
+        "\"\\x\"",    "01",          "1.",
+        ".5",         "+1",          "0x1",
+        "1e",         "nul",         "truee",
+        "NaN",        "[[[]",        "\"\\ud800\"",
+        "\"\xff\"",   "{} {}",       "[] 1",
+        "{\"a\":1}}", "\"a\":1",     "[\"a\":1]",
+        "'a'",        "tru",         "{\"a\" 1}",
+        "{\"a\":1,}", "\"a\" \"b\"", "{\"a\":{\"b\" 1}}",
+        "][",
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char member[100];
+        assert_no_tree(f, bad[i]);
+        snprintf(member, sizeof member, "{\"v\":%s}", bad[i]);
+        if (strcmp(bad[i], "\"a\":1") != 0)
+            assert_no_tree(f, member);
+        if (*bad[i] == '{')
+            assert_int_equal(read_text(f, bad[i]), JSON_MALFORMED);
+    }
+    assert_no_tree(f, "{\"a\":1,\"b\":{\"c\":1,\"\\u0063\":2}}");
+    assert_no_tree(f, "[{\"a\":1,\"a\":1}]");
+}
+
+static void a_tree_has_as_many_members_as_one_likes(void **state) {
+    enum { N = 100000 };
+    struct fixture *f = *state;
+    struct json_value v;
+    char *text = malloc(N * 24 + 100), *at = stpcpy(text, "{\"list\":[");
+    for (int i = 0; i < N; i++)
+        at += sprintf(at, "%s%d", i ? "," : "", i);
+    at = stpcpy(at, "]");
+    for (int i = 0; i < N; i++)
+        at += sprintf(at, ",\"m%d\":[%d]", i, i);
+    char *end = at;
+    stpcpy(end, "}");
+    v = tree(f, text);
+    assert_int_equal(v.n, N + 1);
+    assert_int_equal(v.fields[0].value.n, N);
+    assert_str(v.fields[0].value.items[N - 1].text, STR("99999"));
+    assert_str(v.fields[N].value.items[0].raw, STR("99999"));
+    stpcpy(end, ",\"m500\":0}");
+    assert_no_tree(f, text);
+    assert_string_equal(f->why, "an object has the same member twice");
+    free(text);
+}
+
+static void the_nesting_of_a_tree_is_bounded(void **state) {
+    struct fixture *f = *state;
+    char text[2 * JSON_DEPTH_MAX + 10];
+    memset(text, '[', JSON_DEPTH_MAX);
+    memset(text + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
+    text[2 * JSON_DEPTH_MAX] = 0;
+    struct json_value v = tree(f, text);
+    for (int i = 1; i < JSON_DEPTH_MAX; i++) {
+        assert_int_equal(v.n, 1);
+        assert_int_equal(v.items[0].raw.n, 2 * (JSON_DEPTH_MAX - i));
+        v = v.items[0];
+    }
+    assert_int_equal(v.n, 0);
+    memset(text, '[', JSON_DEPTH_MAX + 1);
+    memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    text[2 * JSON_DEPTH_MAX + 2] = 0;
+    assert_no_tree(f, text);
+    assert_string_equal(f->why, "it is nested too deep");
+}
+
+static void a_tree_outlives_the_next_text(void **state) {
+    struct fixture *f = *state;
+    char text[200 + JSON_PADDING] = "{\"na\\nme\":\"va\\tlue\"}";
+    struct json_value v;
+    assert_int_equal(json_tree_read(f->parser, str_of(text), &f->arena, &v, &f->why), 0);
+    tree(f, "{\"xx\\nxx\":\"yy\\tyyy\"}");
+    assert_str(v.fields[0].name, STR("na\nme"));
+    assert_str(v.fields[0].value.text, STR("va\tlue"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -366,6 +525,12 @@ int main(void) {
         TEST(nesting_is_bounded),
         TEST(a_member_that_is_an_object_can_be_read_in_its_turn),
         TEST(a_parser_takes_a_text_after_a_bad_one_and_a_larger_after_a_small_one),
+        TEST(a_tree_has_all_that_is_in_a_value),
+        TEST(a_tree_can_be_of_any_kind),
+        TEST(a_tree_is_checked_as_an_object_is),
+        TEST(a_tree_has_as_many_members_as_one_likes),
+        TEST(the_nesting_of_a_tree_is_bounded),
+        TEST(a_tree_outlives_the_next_text),
         TEST(a_scan_ends_with_the_closing_bracket),
         TEST(a_scan_begins_with_a_bracket),
         TEST(a_scan_does_not_depend_on_how_the_bytes_are_cut),

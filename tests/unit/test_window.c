@@ -62,6 +62,44 @@ static void keys_sort_as_their_numbers_do(void **state) {
     assert_int_equal(key_run_read(key_str(&other), &x, &y), -EBADMSG);
 }
 
+static void keys_of_schemas_sort_as_their_names_do(void **state) {
+    (void)state;
+    char longest[NAME_MAX_BYTES];
+    memset(longest, 'z', sizeof longest);
+    const struct index_schema schemas[] = {
+        {1, false, STR("a"), 1, STR("")},  {1, false, STR("a"), 256, STR("")},
+        {1, false, STR("a!"), 1, STR("")}, {1, false, STR("aa"), UINT32_MAX, STR("")},
+        {1, false, STR("b"), 1, STR("")},  {1, true, STR("a"), 1, STR("")},
+        {2, false, STR("a"), 1, STR("")},  {2, false, {longest, sizeof longest}, 1, STR("")},
+    };
+    const size_t n = sizeof schemas / sizeof *schemas;
+    for (size_t i = 0; i < n; i++) {
+        struct key key = key_schema(&schemas[i]);
+        struct index_schema read;
+        assert_int_equal(key_schema_read(key_str(&key), &read), 0);
+        assert_int_equal(schemas_order(&read, &schemas[i]), 0);
+        for (size_t k = 0; k < n; k++) {
+            struct key other = key_schema(&schemas[k]);
+            int c = memcmp(key.p, other.p, key.n < other.n ? key.n : other.n), want = i < k ? -1 : i > k;
+            assert_int_equal((c > 0) - (c < 0), want);
+            assert_int_equal(schemas_order(&schemas[i], &schemas[k]) < 0, i < k);
+        }
+        for (size_t cut = 0; cut < 11; cut++)
+            assert_int_equal(key_schema_read((struct str){key.p, cut}, &read), -EBADMSG);
+        key.p[5] = 2;
+        assert_int_equal(key_schema_read(key_str(&key), &read), -EBADMSG);
+    }
+    struct key kind = key_event_kind(7, 3, STR("Placed")), low = key_event_kind(7, 2, STR("Z"));
+    struct index_event_kind read;
+    assert_true(memcmp(low.p, kind.p, low.n) < 0);
+    assert_int_equal(key_event_kind_read(key_str(&kind), &read), 0);
+    assert_int_equal(read.type_no, 7);
+    assert_int_equal(read.schema, 3);
+    assert_true(str_eq((struct str){read.name, read.name_bytes}, STR("Placed")));
+    assert_int_equal(key_event_kind_read((struct str){kind.p, 9}, &read), -EBADMSG);
+    assert_int_equal(key_event_kind_read((struct str){kind.p, 9 + NAME_MAX_BYTES + 1}, &read), -EBADMSG);
+}
+
 static void values_come_back_and_damaged_ones_do_not(void **state) {
     (void)state;
     struct buf b = {0};
@@ -134,6 +172,7 @@ static void runs_come_back_and_cut_ones_do_not(void **state) {
 struct shop { /* a window with what it needs */
     struct story story;
     struct types types;
+    struct schemas schemas;
     struct decoded decoded;
     struct window *window;
     struct index_head head;
@@ -154,7 +193,7 @@ static int shop_apply(struct shop *s) {
     struct decoded_scope scope = {&s->types, story_store_id, find_nothing, s};
     int r = decoded_read(&s->decoded, &scope, &s->head, chunks, n, s->story.head.link, NULL);
     if (r == 0)
-        r = window_apply(s->window, &s->types, &s->decoded, NULL);
+        r = window_apply(s->window, &s->types, &s->schemas, &s->decoded, NULL);
     if (r == 0)
         s->head = s->decoded.after.head;
     return r;
@@ -174,6 +213,7 @@ static void shop_close(struct shop *s) {
     window_free(s->window);
     decoded_free(&s->decoded);
     types_free(&s->types);
+    schemas_free(&s->schemas);
     story_end(&s->story);
 }
 
@@ -205,6 +245,7 @@ static void keys_come_out_ascending_and_each_once(void **state) {
         uint64_t no = story_add_aggregate(&s.story, 1, id);
         story_command(&s.story, no, 300, true);
         story_command(&s.story, 1 + (uint64_t)i / 2, 2, true);
+        story_schema(&s.story, 1, i % 2, id);
     }
     story_block_end(&s.story, NULL);
     assert_int_equal(shop_apply(&s), 0);
@@ -219,6 +260,9 @@ static void keys_come_out_ascending_and_each_once(void **state) {
     assert_int_equal(e.n[KEY_RUN], 80);
     assert_int_equal(e.n[KEY_TYPE], 1);
     assert_int_equal(e.n[KEY_META], 1);
+    assert_int_equal(e.n[KEY_SCHEMA], 40);
+    assert_int_equal(e.n[KEY_EVENT_KIND], s.window->n_kinds);
+    assert_true(e.n[KEY_EVENT_KIND] > 10 && e.n[KEY_EVENT_KIND] < 40 * 300);
     assert_int_equal(e.n[KEY_CHUNK], 3 * block_chunks(s.story.builder)); /* of all, of the type, by position */
     assert_int_equal(e.deleted, 0);
     shop_close(&s);
@@ -276,6 +320,68 @@ static void a_command_id_given_twice_is_refused(void **state) {
     shop_close(&s);
 }
 
+static void a_kind_is_kept_once_with_its_first_event(void **state) {
+    (void)state;
+    struct shop s;
+    shop_open(&s);
+    uint64_t no = story_add_aggregate(&s.story, 1, "one");
+    for (int i = 0; i < 20; i++)
+        story_command(&s.story, no, 300, false);
+    story_block_end(&s.story, NULL);
+    assert_int_equal(shop_apply(&s), 0);
+    for (size_t i = 0; i < s.window->n_kinds; i++) {
+        const struct window_kind *k = &s.window->kinds[i];
+        struct str name = s.window->event_types[k->event_type].name;
+        size_t first = 0;
+        while (s.story.events[first].schema != k->schema || !str_eq(str_of(s.story.events[first].type), name))
+            first++;
+        assert_int_equal(k->position, first);
+        for (size_t other = 0; other < i; other++)
+            assert_false(s.window->kinds[other].schema == k->schema &&
+                         s.window->kinds[other].event_type == k->event_type);
+    }
+    assert_true(s.window->n_kinds > 100);
+    shop_close(&s);
+}
+
+static void a_command_without_events_must_have_the_version_of_its_aggregate(void **state) {
+    (void)state;
+    struct shop s;
+    shop_open(&s);
+    uint64_t no = story_add_aggregate(&s.story, 1, "one");
+    story_command(&s.story, no, 2, false);
+    s.story.aggregates[0].version++;
+    story_command(&s.story, no, 0, true);
+    story_block_end(&s.story, NULL);
+    assert_int_equal(shop_apply(&s), -EBADMSG);
+    shop_close(&s);
+}
+
+static void schemas_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    char longer[NAME_MAX_BYTES + 1];
+    memset(longer, 'n', sizeof longer);
+    const struct record wrong[] = {
+        {.type_no = 2, .schema_version = 1, .schema_name = STR("of no type"), .schema_text = STR("{}")},
+        {.type_no = 1, .schema_version = 0, .schema_name = STR("Placed"), .schema_text = STR("{}")},
+        {.type_no = 1, .schema_version = 1, .schema_name = STR(""), .schema_text = STR("{}")},
+        {.type_no = 1, .schema_version = 1, .schema_name = {longer, sizeof longer}, .schema_text = STR("{}")},
+        {.type_no = 1, .schema_version = 1, .schema_name = STR("Pla\0ced"), .schema_text = STR("{}")},
+        {.type_no = 1, .schema_version = 1, .schema_name = STR("Placed"), .schema_text = STR("")},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct shop s;
+        shop_open(&s);
+        struct record r = wrong[i];
+        r.kind = RECORD_SCHEMA;
+        r.time = ++s.story.head.time;
+        block_put_record(s.story.builder, &r);
+        story_block_end(&s.story, NULL);
+        assert_int_equal(shop_apply(&s), -EBADMSG);
+        shop_close(&s);
+    }
+}
+
 static void records_that_cannot_be_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -309,12 +415,16 @@ int main(void) {
         cmocka_unit_test(a_table_finds_what_was_put_in),
         cmocka_unit_test(equal_hashes_are_all_found_in_turn),
         cmocka_unit_test(keys_sort_as_their_numbers_do),
+        cmocka_unit_test(keys_of_schemas_sort_as_their_names_do),
         cmocka_unit_test(values_come_back_and_damaged_ones_do_not),
         cmocka_unit_test(runs_come_back_and_cut_ones_do_not),
         cmocka_unit_test(keys_come_out_ascending_and_each_once),
         cmocka_unit_test(a_name_that_comes_and_goes_leaves_its_last_state),
         cmocka_unit_test(a_stream_with_a_gap_is_refused),
         cmocka_unit_test(a_command_id_given_twice_is_refused),
+        cmocka_unit_test(a_kind_is_kept_once_with_its_first_event),
+        cmocka_unit_test(a_command_without_events_must_have_the_version_of_its_aggregate),
+        cmocka_unit_test(schemas_that_cannot_be_are_refused),
         cmocka_unit_test(records_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+#include "changes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int changes_add(struct changes *c, struct str key, struct str value, bool remove) {
+    if (c->n == c->room) {
+        size_t room = c->room ? c->room * 2 : 64;
+        struct db_change *list = realloc(c->list, room * sizeof *list);
+        if (!list)
+            return -ENOMEM;
+        c->list = list;
+        c->room = room;
+    }
+    struct str k = arena_copy(&c->arena, key), v = arena_copy(&c->arena, value);
+    if (!k.p || (value.n && !v.p))
+        return -ENOMEM;
+    c->list[c->n++] = (struct db_change){.family = DB_FOLDS, .key = k, .value = v, .remove = remove};
+    return 0;
+}
+
+int changes_put(struct changes *c, struct str key, struct str value) {
+    return changes_add(c, key, value, false);
+}
+
+int changes_remove(struct changes *c, struct str key) {
+    return changes_add(c, key, (struct str){NULL, 0}, true);
+}
+
+void changes_free(struct changes *c) {
+    arena_free(&c->arena);
+    free(c->list);
+    *c = (struct changes){0};
+}

@@ -1,0 +1,210 @@
+#include "domain_private.h"
+
+#include "varint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* --- loading */
+
+static int memory_fault(struct err *err) {
+    return err_set(err, ENOMEM, "out of memory");
+}
+
+static struct domain *domain_make(const char *directory, const struct domain_options *options) {
+    struct domain *d = calloc(1, sizeof *d);
+    struct domain_private *own = calloc(1, sizeof *own);
+    if (!d || !own || pthread_mutex_init(&own->mutex, NULL)) {
+        free(d);
+        free(own);
+        return NULL;
+    }
+    atomic_init(&own->references, 1);
+    own->limits = options->limits;
+    d->own = own;
+    d->directory = domain_name_copy(&own->arena, str_of(directory));
+    if (!d->directory.p) {
+        domain_unref(d);
+        return NULL;
+    }
+    return d;
+}
+
+/* A file's name and bytes as parts of a hash, told apart from the next ones by their lengths. */
+static size_t file_parts(const struct domain_file *file, char size[8], struct str *parts) {
+    le64_put(size, file->text.n);
+    parts[0] = (struct str){file->path.p, file->path.n + 1};
+    parts[1] = (struct str){size, 8};
+    parts[2] = file->text;
+    return 3;
+}
+
+typedef bool file_choice(const void *arg, const struct domain_file *file, size_t i);
+
+/* Over a constant and the files that are chosen, in their order. */
+static int files_hash(const struct domain_files *files, struct str constant, file_choice *chosen, const void *arg,
+                      uint8_t out[DIGEST_CHAIN]) {
+    struct str *parts = calloc(3 * files->n + 1, sizeof *parts);
+    char(*sizes)[8] = calloc(files->n + 1, sizeof *sizes);
+    size_t n = 0;
+    if (parts && sizes) {
+        parts[n++] = constant;
+        for (size_t i = 0; i < files->n; i++)
+            if (chosen(arg, &files->items[i], i))
+                n += file_parts(&files->items[i], sizes[i], parts + n);
+        digest_chain(parts, n, out);
+    }
+    free(parts);
+    free(sizes);
+    return n ? 0 : -ENOMEM;
+}
+
+static bool every_file(const void *arg, const struct domain_file *file, size_t i) {
+    (void)arg, (void)file, (void)i;
+    return true;
+}
+
+struct folding {
+    const struct domain_file *definition;
+    const bool *required;
+};
+
+static bool folding_file(const void *arg, const struct domain_file *file, size_t i) {
+    const struct folding *f = arg;
+    return file == f->definition || f->required[i];
+}
+
+/* What folding a type depends on. */
+static int fold_hash(struct domain *d, size_t type, const bool *required, struct err *err) {
+    uint8_t hash[DIGEST_CHAIN];
+    const struct folding f = {d->own->definitions[type], required};
+    _Static_assert(DOMAIN_FOLD_HASH <= DIGEST_CHAIN, "the hash is cut");
+    for (size_t i = 0; i < d->own->files.n; i++)
+        d->own->files.items[i].required |= required[i];
+    if (files_hash(&d->own->files, STR(DOMAIN_FOLD_RULES), folding_file, &f, hash) < 0)
+        return memory_fault(err);
+    memcpy(d->types[type].fold, hash, DOMAIN_FOLD_HASH);
+    return 0;
+}
+
+static int definition_seen(void *arg, struct domain_vm *vm, struct script *s, size_t type, script_value table,
+                           struct err *err) {
+    struct domain *d = arg;
+    int r = domain_type_read(d, type, s, table, err);
+    return r < 0 ? r : fold_hash(d, type, domain_vm_required(vm), err);
+}
+
+static int type_order(const void *a, const void *b) {
+    return domain_str_compare(((const struct domain_type *)a)->name, ((const struct domain_type *)b)->name);
+}
+
+/* A type for each definition file, by name: "a.lua" comes before "a-b.lua" in one order and after it in the other. */
+static int types_make(struct domain *d, struct err *err) {
+    struct domain_private *own = d->own;
+    size_t n = own->files.n;
+    d->types = arena_alloc(&own->arena, n * sizeof *d->types + 1);
+    own->definitions = arena_alloc(&own->arena, n * sizeof *own->definitions + 1);
+    own->layouts = arena_alloc(&own->arena, n * sizeof *own->layouts + 1);
+    if (!d->types || !own->definitions || !own->layouts)
+        return memory_fault(err);
+    for (size_t i = 0; i < n; i++)
+        if (own->files.items[i].kind == DOMAIN_AGGREGATE)
+            d->types[d->n_types++] =
+                (struct domain_type){.name = own->files.items[i].type, .file = own->files.items[i].path};
+    if (d->n_types)
+        qsort(d->types, d->n_types, sizeof *d->types, type_order);
+    for (size_t i = 0; i < d->n_types; i++)
+        own->definitions[i] = domain_file_find(&own->files, DOMAIN_AGGREGATE, d->types[i].name, (struct str){0}, 0);
+    return 0;
+}
+
+static int domain_read(struct domain *d, const struct domain_options *options, struct err *err) {
+    struct domain_private *own = d->own;
+    struct domain_vm *vm = NULL;
+    int r = domain_files_read(&own->files, d->directory.p, &own->arena, err);
+    if (r == 0 && files_hash(&own->files, STR("esfs domain 1"), every_file, NULL, d->hash) < 0)
+        r = memory_fault(err);
+    if (r == 0)
+        r = types_make(d, err);
+    if (r == 0)
+        r = domain_schemas_read(d, options, err);
+    if (r == 0)
+        r = domain_vm_make(&vm, d, definition_seen, d, err);
+    if (r == 0)
+        own->idle[own->n_idle++] = vm;
+    return r;
+}
+
+int domain_load(struct domain **out, const char *directory, const struct domain_options *options, struct err *err) {
+    struct domain *d = domain_make(directory, options);
+    if (!d)
+        return memory_fault(err);
+    int r = domain_read(d, options, err);
+    if (r < 0) {
+        domain_unref(d);
+        return r;
+    }
+    *out = d;
+    return 0;
+}
+
+/* --- life */
+
+struct domain *domain_ref(struct domain *d) {
+    atomic_fetch_add_explicit(&d->own->references, 1, memory_order_relaxed);
+    return d;
+}
+
+static void domain_free(struct domain *d) {
+    struct domain_private *own = d->own;
+    for (size_t i = 0; i < own->n_idle; i++)
+        domain_vm_destroy(own->idle[i]);
+    for (size_t i = 0; i < d->n_schemas; i++)
+        schema_free((struct schema *)d->schemas[i]->compiled);
+    free(own->files.items);
+    buf_free(&own->files.unread);
+    pthread_mutex_destroy(&own->mutex);
+    arena_free(&own->arena);
+    free(own);
+    free(d);
+}
+
+void domain_unref(struct domain *d) {
+    if (d && atomic_fetch_sub_explicit(&d->own->references, 1, memory_order_acq_rel) == 1)
+        domain_free(d);
+}
+
+/* --- look-ups */
+
+static const void *by_name(const void *items, size_t n, size_t size, struct str name) {
+    /* Each of the structs begins with its name. */
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const char *item = (const char *)items + middle * size;
+        int order = domain_str_compare(name, *(const struct str *)item);
+        if (order == 0)
+            return item;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+_Static_assert(offsetof(struct domain_type, name) == 0 && offsetof(struct domain_command, name) == 0 &&
+                   offsetof(struct domain_event, name) == 0,
+               "by_name() reads the name in front");
+
+const struct domain_type *domain_type(const struct domain *d, struct str name) {
+    return by_name(d->types, d->n_types, sizeof *d->types, name);
+}
+
+const struct domain_command *domain_command(const struct domain_type *t, struct str name) {
+    return by_name(t->commands, t->n_commands, sizeof *t->commands, name);
+}
+
+const struct domain_event *domain_event(const struct domain_type *t, struct str name) {
+    return by_name(t->events, t->n_events, sizeof *t->events, name);
+}

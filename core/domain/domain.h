@@ -1,0 +1,120 @@
+/* A domain: what a directory of Lua files and JSON schemas says about aggregates (design of the directory: README.md,
+ * "A domain").
+ *
+ * domain_load() reads and checks everything; what it gives is immutable, counted by references, and shared by
+ * threads. Its Lua functions live in vms (one thread at a time each), which are made from it as they are needed:
+ * domain_vm_new(). Types, commands, events and rules are numbered by their place in the arrays below, which is the same
+ * in every vm. */
+#ifndef ESFS_DOMAIN_H
+#define ESFS_DOMAIN_H
+
+#include "allow.h"
+#include "arena.h"
+#include "digest.h"
+#include "err.h"
+#include "json.h"
+#include "schema.h"
+#include "script.h"
+
+#define DOMAIN_FOLD_HASH 16
+
+/* A version of a schema, of an event or a command. */
+struct domain_schema {
+    bool of_command;
+    struct str type, name;         /* of the aggregate type, of the event or command */
+    uint32_t version;              /* from 1 */
+    struct str text;               /* the document, minified */
+    const struct json_value *tree; /* of it */
+    const struct schema *compiled;
+};
+
+struct domain_command {
+    struct str name;
+    const struct domain_schema *schema; /* NULL: anything */
+    struct allow allow;
+};
+
+struct domain_event {
+    struct str name;
+    const struct domain_schema *schema; /* the newest; NULL: anything, version 0 */
+    uint32_t version;                   /* of it */
+    bool retired;                       /* stored ones are passed over; none may be emitted */
+    bool evolves;                       /* has a handler */
+    bool compatible;                    /* the author's word, with `reason`, where a proof fails */
+    struct str reason;
+    const uint32_t *upcasts; /* versions that have one, ascending: upcast[v] leads from v to v + 1 */
+    size_t n_upcasts;
+};
+
+struct domain_rule {
+    struct str name; /* of a `unique` rule */
+};
+
+struct domain_type {
+    struct str name;
+    struct str file;                /* "aggregates/order.lua" */
+    uint8_t fold[DOMAIN_FOLD_HASH]; /* of the file, of every library it requires, and of this engine's rules of folding:
+                                       states made under another one are not used */
+    struct allow read;
+    bool upcasts;                    /* some event has one */
+    struct domain_command *commands; /* by name */
+    struct domain_event *events;     /* by name */
+    struct domain_rule *rules;       /* by name */
+    size_t n_commands, n_events, n_rules;
+};
+
+struct domain {
+    struct str directory;           /* as it was given */
+    uint8_t hash[DIGEST_CHAIN];     /* of every file's name and bytes */
+    struct domain_type *types;      /* by name */
+    struct domain_schema **schemas; /* of the directory: by type, kind, name, version */
+    size_t n_types, n_schemas;
+    /* what follows is for domain*.c */
+    struct domain_private *own;
+};
+
+struct domain_options {
+    bool assert_format;          /* `format` of schemas is an assertion */
+    struct script_limits limits; /* of each handler's call */
+};
+
+/* Reads a directory. Every fault is found that does not need a store: syntax, unknown members, a schema that is missing
+ * or is none, two files of one type, reserved names, upcasts for versions that make no sense, names of users. -EINVAL
+ * with the file (and line) and the cause in words; -ENOENT, -EACCES, ... for what cannot be read; -ENOMEM. One
+ * reference is the caller's. */
+int domain_load(struct domain **out, const char *directory, const struct domain_options *options, struct err *err);
+struct domain *domain_ref(struct domain *d);
+void domain_unref(struct domain *d); /* NULL is fine */
+
+/* NULL when there is none. */
+const struct domain_type *domain_type(const struct domain *d, struct str name);
+const struct domain_command *domain_command(const struct domain_type *t, struct str name);
+const struct domain_event *domain_event(const struct domain_type *t, struct str name);
+const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
+                                          uint32_t version);
+
+/* What a lint would say beyond what domain_load() refuses (schemas without an event, events nobody evolves, libraries
+ * nobody requires), a line each. 0 or -ENOMEM. */
+int domain_lint(const struct domain *d, struct buf *out);
+
+/* --- vms: the handlers of a domain in one Lua state */
+
+struct domain_vm;
+
+int domain_vm_new(struct domain_vm **out, struct domain *d, struct err *err); /* takes a reference of its own */
+void domain_vm_free(struct domain_vm *vm);                                    /* NULL is fine */
+/* One that is idle, or a new one; for readers, from any thread. Given back with domain_vm_give(). */
+int domain_vm_take(struct domain *d, struct domain_vm **out, struct err *err);
+void domain_vm_give(struct domain_vm *vm);
+struct script *domain_vm_script(struct domain_vm *vm);
+const struct domain *domain_vm_domain(const struct domain_vm *vm);
+
+/* The functions; 0 where the domain has none. Borrowed. */
+script_value domain_vm_initial(struct domain_vm *vm, const struct domain_type *t);
+script_value domain_vm_decide(struct domain_vm *vm, const struct domain_type *t, const struct domain_command *c);
+script_value domain_vm_evolve(struct domain_vm *vm, const struct domain_type *t, const struct domain_event *e);
+script_value domain_vm_upcast(struct domain_vm *vm, const struct domain_type *t, const struct domain_event *e,
+                              uint32_t version);
+script_value domain_vm_rule(struct domain_vm *vm, const struct domain_type *t, const struct domain_rule *r);
+
+#endif

@@ -1,0 +1,53 @@
+#include "domain_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void schema_lint(const struct domain *d, const struct domain_schema *s, struct buf *out) {
+    const struct domain_type *t = domain_type(d, s->type);
+    bool used = s->of_command ? domain_command(t, s->name) != NULL : domain_event(t, s->name) != NULL;
+    if (!used)
+        buf_printf(out, "schemas/%s/%s%s.%u.json: a schema without %s: %s declares no %s\n", s->type.p,
+                   s->of_command ? "commands/" : "", s->name.p, s->version, s->of_command ? "a command" : "an event",
+                   t->file.p, s->name.p);
+}
+
+/* As far as the directory tells: a store may know more versions. */
+static int chain_lint(const struct domain *d, const struct domain_type *t, const struct domain_event *e,
+                      struct buf *out) {
+    struct err why = {0};
+    size_t n;
+    struct domain_schema *const *versions = domain_schemas_of(d, t->name, false, e->name, &n);
+    struct domain_link *links = malloc((n + 1) * sizeof *links);
+    if (!links)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        links[i] = (struct domain_link){versions[i]->version, versions[i]->tree};
+    int r = domain_chain_check(t, e, links, n, &why);
+    free(links);
+    if (r < 0 && r != -ENOMEM)
+        buf_printf(out, "%s\n", why.text);
+    return r == -ENOMEM ? r : 0;
+}
+
+static int event_lint(const struct domain *d, const struct domain_type *t, const struct domain_event *e,
+                      struct buf *out) {
+    if (!e->evolves && !e->retired)
+        buf_printf(out, "%s: events.%s: nobody evolves it: it never changes a state\n", t->file.p, e->name.p);
+    return chain_lint(d, t, e, out);
+}
+
+int domain_lint(const struct domain *d, struct buf *out) {
+    const struct domain_files *files = &d->own->files;
+    int r = 0;
+    buf_put_str(out, buf_str(&files->unread));
+    for (size_t i = 0; i < d->n_schemas; i++)
+        schema_lint(d, d->schemas[i], out);
+    for (size_t i = 0; r == 0 && i < d->n_types; i++)
+        for (size_t j = 0; r == 0 && j < d->types[i].n_events; j++)
+            r = event_lint(d, &d->types[i], &d->types[i].events[j], out);
+    for (size_t i = 0; i < files->n; i++)
+        if (files->items[i].kind == DOMAIN_LIBRARY && !files->items[i].required)
+            buf_printf(out, "%s: a library that nobody requires\n", files->items[i].path.p);
+    return r == 0 && out->oom ? -ENOMEM : r;
+}

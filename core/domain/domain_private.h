@@ -1,0 +1,111 @@
+/* What domain*.c and registry.c share. */
+#ifndef ESFS_DOMAIN_PRIVATE_H
+#define ESFS_DOMAIN_PRIVATE_H
+
+#include "domain.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define DOMAIN_FILE_BYTES (8u << 20)    /* of one file */
+#define DOMAIN_TOTAL_BYTES (256u << 20) /* of all files together */
+#define DOMAIN_FILES 10000              /* files, read or not */
+#define DOMAIN_VERSION_MAX 999999999    /* of a schema */
+#define DOMAIN_IDLE_VMS 4
+#define DOMAIN_SHOWN 160
+
+/* Changes when this engine folds the same events with the same handlers to another state. */
+#define DOMAIN_FOLD_RULES "esfs fold 1"
+
+/* --- files */
+
+enum domain_file_kind { DOMAIN_AGGREGATE, DOMAIN_LIBRARY, DOMAIN_EVENT_SCHEMA, DOMAIN_COMMAND_SCHEMA };
+
+struct domain_file {
+    enum domain_file_kind kind;
+    struct str path;       /* "schemas/order/OrderPlaced.2.json", a NUL behind it */
+    struct str type, name; /* aggregate: type; library: name; schema: both */
+    uint32_t version;      /* of a schema */
+    struct str text;       /* JSON_PADDING readable bytes behind it */
+    bool required;         /* a library that some definition asked for while it was loaded */
+};
+
+struct domain_files {
+    struct domain_file *items; /* by path; to be freed */
+    size_t n, cap;
+    struct buf unread; /* a line each for what was passed over or is missing; to be freed */
+};
+
+/* Reads aggregates/, lib/ and schemas/; texts and names live in the arena. Errors as domain_load(). */
+int domain_files_read(struct domain_files *out, const char *directory, struct arena *arena, struct err *err);
+struct domain_file *domain_file_find(const struct domain_files *files, enum domain_file_kind kind, struct str type,
+                                     struct str name, uint32_t version);
+
+/* --- the domain */
+
+/* Where the handlers of a type are in a vm: initial, then decides, evolves, rules and upcasts. */
+struct domain_layout {
+    size_t initial, decide, evolve, rule;
+    const size_t *upcast; /* of each event */
+};
+
+struct domain_private {
+    atomic_uint references;
+    struct arena arena;
+    struct domain_files files;
+    struct script_limits limits;
+    struct domain_file **definitions; /* of each type, in the order of the types */
+    struct domain_layout *layouts;    /* likewise */
+    size_t n_handlers;                /* of a vm */
+    pthread_mutex_t mutex;
+    struct domain_vm *idle[DOMAIN_IDLE_VMS]; /* these hold no reference */
+    size_t n_idle;
+};
+
+/* Compiles the schemas of the directory into d->schemas. */
+int domain_schemas_read(struct domain *d, const struct domain_options *options, struct err *err);
+/* A document's tree and minified text, both in the arena. `document` has JSON_PADDING readable bytes behind it and
+ * lives as long as the arena. `what` names it in faults. */
+int domain_document_read(struct str document, const char *what, struct arena *arena, struct json_value *tree,
+                         struct str *text, struct err *err);
+/* The versions that the directory holds of an event or a command, ascending. */
+struct domain_schema *const *domain_schemas_of(const struct domain *d, struct str type, bool of_command,
+                                               struct str name, size_t *n);
+int domain_schema_compare(const struct domain_schema *a, const struct domain_schema *b);
+
+/* Reads what a definition file returned into d->types[i], whose name and file are set, and lays out its handlers. */
+int domain_type_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
+
+/* A vm that holds no reference, with every definition loaded. `seen` (may be NULL) is called with each type's table as
+ * it comes; domain_vm_required() then tells. */
+typedef int domain_vm_seen(void *arg, struct domain_vm *vm, struct script *s, size_t type, script_value table,
+                           struct err *err);
+int domain_vm_make(struct domain_vm **out, struct domain *d, domain_vm_seen *seen, void *arg, struct err *err);
+void domain_vm_destroy(struct domain_vm *vm);
+/* Which libraries (by their place in the files) the definition loaded last has asked for. */
+const bool *domain_vm_required(const struct domain_vm *vm);
+
+/* --- members of tables */
+
+/* -EINVAL in words for the first member that is none of the n names: it tells the nearest of them. */
+int domain_members_check(struct script *s, script_value table, const char *const *names, size_t n, struct err *err);
+bool domain_is_table(struct script *s, script_value v);
+/* For messages: bytes that are no plain text are escaped, and what is too long is cut. */
+const char *domain_shown(struct str s, char out[DOMAIN_SHOWN]);
+/* Bytes, then length. */
+int domain_str_compare(struct str a, struct str b);
+/* A copy with a NUL behind it. */
+struct str domain_name_copy(struct arena *arena, struct str s);
+
+/* --- versions of an event */
+
+struct domain_link {
+    uint32_t version;              /* 0: without a schema */
+    const struct json_value *tree; /* NULL: nobody has it */
+};
+
+/* Whether each version leads to the next one, up to the newest. Links ascend by version. -EINVAL in words. */
+int domain_chain_check(const struct domain_type *t, const struct domain_event *e, const struct domain_link *links,
+                       size_t n, struct err *err);
+
+#endif

@@ -1,0 +1,56 @@
+/* A domain at work without a store: what tests of domains run on (`esfsctl test`).
+ *
+ * A rehearsal is a world of aggregates in memory. Events are given to it as if they had been stored. Commands are
+ * judged as the sequencer judges them (write/decide.c, write/handlers.c), in that order and in the same words: shape,
+ * permission, id, version, decision, unique rules. What is accepted stays in the world; what is refused leaves nothing.
+ * One thread. */
+#ifndef ESFS_REHEARSAL_H
+#define ESFS_REHEARSAL_H
+
+#include "command.h"
+#include "domain.h"
+#include "identity.h"
+
+#define REHEARSAL_BEGIN 1767225600000000ULL /* microseconds: the first event is of 2026-01-01T00:00:00Z */
+#define REHEARSAL_NEWEST UINT32_MAX         /* the newest version of the event's schema */
+
+struct rehearsal;
+
+/* A reference of the domain is taken. 0, or a negative errno in words. */
+int rehearsal_new(struct rehearsal **out, struct domain *d, struct err *err);
+void rehearsal_free(struct rehearsal *r);  /* NULL is fine */
+void rehearsal_clear(struct rehearsal *r); /* nothing has happened */
+
+struct rehearsed_event {
+    struct str aggregate; /* "order/1" */
+    struct str type;
+    struct str data; /* JSON */
+    uint32_t schema; /* the version that it is of, 0 for none, or REHEARSAL_NEWEST */
+    uint64_t time;   /* microseconds since 1970 UTC; 0: one after the event before */
+    uint32_t uid;
+};
+
+/* Adds an event that was stored. It must be declared, fit the schema of its version, and be folded without a failure:
+ * -EINVAL in words otherwise; -ENOMEM. Everything is copied. */
+int rehearsal_give(struct rehearsal *r, const struct rehearsed_event *e, struct err *err);
+
+struct rehearsal_caller {
+    const struct identity *who; /* NULL: root, whom every list lets pass. The mount belongs to root and its group. */
+    uint64_t time;              /* 0: one after the event before */
+};
+
+struct rehearsal_result {
+    struct refusal refusal;               /* outcome OUTCOME_OK: it was accepted */
+    struct script_fault fault;            /* of the handler that failed, for its traceback */
+    const struct rehearsed_event *events; /* what was appended, until the next call */
+    size_t n;
+};
+
+/* Judges a command, or a transaction, as it would be written to the root's `commands`. 0 or -ENOMEM. */
+int rehearsal_send(struct rehearsal *r, struct str json, const struct rehearsal_caller *caller,
+                   struct rehearsal_result *out);
+
+/* The state of an aggregate, as JSON, appended. -EINVAL in words when it cannot have one; -ENOMEM. */
+int rehearsal_state(struct rehearsal *r, struct str aggregate, struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,343 @@
+#include "script_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key_drop, key_serial;
+
+#define HOOK_EVERY 1000        /* instructions */
+#define LARGE_BYTES (64 << 10) /* a block over this is work, too: what fills it is one instruction */
+#define BYTES_A_STEP 64        /* of a large block count as an instruction */
+
+/* --- memory */
+
+static void place_note(lua_State *L, struct call *call) {
+    lua_Debug ar;
+    if (call->placed || !call->fault)
+        return;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline <= 0 || ar.source[0] != '@')
+            continue;
+        size_t n = strnlen(ar.source + 1, sizeof call->fault->file - 1);
+        memcpy(call->fault->file, ar.source + 1, n);
+        call->fault->file[n] = 0;
+        call->fault->line = ar.currentline;
+        call->placed = true;
+        return;
+    }
+}
+
+/* What the allocator refuses becomes an error of Lua after a collection; the place is known now and not then. */
+static bool memory_refused(struct script *s, size_t grown, size_t size) {
+    struct call *call = s->call;
+    if (!call || !call->limited)
+        return false;
+    if (s->used + grown > call->ceiling) {
+        call->refused = true;
+        place_note(s->L, call);
+        call->placed = false;
+        return true;
+    }
+    if (size > LARGE_BYTES) {
+        call->left -= (int64_t)(size / BYTES_A_STEP);
+        if (call->left < 0) {
+            place_note(s->L, call);
+            call->broken = BROKEN_INSTRUCTIONS;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void *memory_change(void *arg, void *p, size_t old, size_t size) {
+    struct script *s = arg;
+    if (!p)
+        old = 0;
+    if (size == 0) {
+        free(p);
+        s->used -= old;
+        return NULL;
+    }
+    if (size > old && memory_refused(s, size - old, size))
+        return NULL;
+    void *moved = realloc(p, size);
+    if (!moved) {
+        if (size <= old)
+            return p;
+        if (s->call)
+            s->call->broken = BROKEN_MACHINE;
+        return NULL;
+    }
+    s->used += size - old;
+    return moved;
+}
+
+size_t script_memory(const struct script *s) {
+    return s->used;
+}
+
+void script_collect(struct script *s, bool fully) {
+    if (fully)
+        lua_gc(s->L, LUA_GCCOLLECT);
+    else
+        lua_gc(s->L, LUA_GCSTEP, 256);
+}
+
+/* --- limits */
+
+static _Noreturn void instructions_broken(lua_State *L) {
+    struct call *call = script_of(L)->call;
+    place_note(L, call);
+    call->broken = BROKEN_INSTRUCTIONS;
+    lua_pushliteral(L, "too many instructions");
+    lua_error(L);
+    abort();
+}
+
+void script_charge(lua_State *L, uint64_t n) {
+    struct call *call = script_of(L)->call;
+    if (!call || !call->limited)
+        return;
+    call->left -= n > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)n;
+    if (call->left < 0 || call->broken)
+        instructions_broken(L);
+}
+
+static void on_count(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    script_charge(L, HOOK_EVERY);
+}
+
+static bool text_is(lua_State *L, int at, const char *text) {
+    return lua_type(L, at) == LUA_TSTRING && strcmp(lua_tostring(L, at), text) == 0;
+}
+
+/* Buffers of lauxlib raise the lack of memory as an error like others. */
+static bool memory_broken(lua_State *L, int status) {
+    struct call *call = script_of(L)->call;
+    if (status != LUA_ERRMEM && !(call->refused && text_is(L, -1, "not enough memory")))
+        return false;
+    if (!call->broken)
+        call->broken = BROKEN_MEMORY;
+    return true;
+}
+
+void script_unstoppable(lua_State *L, int status) {
+    struct call *call = script_of(L)->call;
+    if (memory_broken(L, status) || call->broken || call->rejected)
+        lua_error(L);
+}
+
+/* --- faults */
+
+/* Copies what fits; bytes that are no text become question marks. */
+static void text_copy(char *out, size_t size, struct str text) {
+    size_t n = text.n < size - 1 ? text.n : size - 1;
+    while (n > 0 && n < text.n && ((uint8_t)text.p[n] & 0xc0) == 0x80)
+        n--;
+    memcpy(out, text.p, n);
+    out[n] = 0;
+    bool valid = utf8_is_valid(out, n);
+    for (size_t i = 0; i < n; i++)
+        if ((uint8_t)out[i] < 0x20 ? out[i] != '\n' && out[i] != '\t' : !valid && (uint8_t)out[i] >= 0x80)
+            out[i] = '?';
+}
+
+void fault_text_set(struct script_fault *fault, struct str text) {
+    text_copy(fault->text, sizeof fault->text, text);
+}
+
+/* Past "aggregates/order.lua:12: ", when the text begins so; that is the place where no other is known. */
+static struct str place_skip(struct str text, struct script_fault *fault) {
+    const char *end = text.p + text.n;
+    const char *at = memmem(text.p, text.n, ".lua:", 5);
+    if (!at || memchr(text.p, ' ', (size_t)(at - text.p)))
+        return text;
+    const char *digit = at + 5, *p = digit;
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    if (p == digit || end - p < 2 || p[0] != ':' || p[1] != ' ')
+        return text;
+    if (!fault->line && (size_t)(digit - 1 - text.p) < sizeof fault->file) {
+        memcpy(fault->file, text.p, (size_t)(digit - 1 - text.p));
+        fault->file[digit - 1 - text.p] = 0;
+        fault->line = atoi(digit);
+    }
+    return (struct str){p + 2, (size_t)(end - p - 2)};
+}
+
+static void traceback_write(lua_State *L, struct script_fault *fault) {
+    lua_Debug ar;
+    size_t at = 0;
+    for (int level = 0; lua_getstack(L, level, &ar) && at < sizeof fault->traceback - 1; level++) {
+        lua_getinfo(L, "Sln", &ar);
+        if (ar.currentline <= 0)
+            continue;
+        char line[256];
+        if (*ar.what == 'm')
+            snprintf(line, sizeof line, "%s:%d: in the file itself", ar.short_src, ar.currentline);
+        else if (*ar.namewhat)
+            snprintf(line, sizeof line, "%s:%d: in %s '%s'", ar.short_src, ar.currentline, ar.namewhat, ar.name);
+        else
+            snprintf(line, sizeof line, "%s:%d: in the function of line %d", ar.short_src, ar.currentline,
+                     ar.linedefined);
+        int n = snprintf(fault->traceback + at, sizeof fault->traceback - at, "%s%s", at ? "\n" : "", line);
+        at += (size_t)n;
+        if (level > 20)
+            break;
+    }
+}
+
+/* The message handler of script_run(): the stack is still there. */
+static int on_error(lua_State *L) {
+    struct call *call = script_of(L)->call;
+    if (call->fault && !call->rejected) {
+        place_note(L, call);
+        traceback_write(L, call->fault);
+    }
+    return 1;
+}
+
+static void fault_write(lua_State *L, struct script *s, struct call *call, int status) {
+    struct script_fault *fault = call->fault;
+    if (memory_broken(L, status))
+        status = LUA_ERRMEM;
+    if (call->broken == BROKEN_INSTRUCTIONS) {
+        snprintf(fault->text, sizeof fault->text, "the handler ran more than %llu instructions",
+                 (unsigned long long)s->limits.instructions);
+    } else if (call->broken == BROKEN_MEMORY) {
+        snprintf(fault->text, sizeof fault->text, "the handler used more than %zu MiB of memory",
+                 s->limits.memory >> 20);
+    } else {
+        size_t n;
+        const char *text = lua_isstring(L, -1) ? lua_tolstring(L, -1, &n) : NULL;
+        char other[64];
+        if (!text) {
+            snprintf(other, sizeof other, "the error is a %s", luaL_typename(L, -1));
+            text = other;
+            n = strlen(other);
+        }
+        struct str message = place_skip((struct str){text, n}, fault);
+        fault_text_set(fault, message);
+    }
+}
+
+/* --- calls */
+
+static void call_enter(struct script *s, struct call *call, struct script_fault *fault) {
+    call->outer = s->call;
+    call->fault = fault;
+    call->made_before = s->call ? s->call->made_before + s->call->made : 0;
+    call->left = (int64_t)s->limits.instructions;
+    call->entered = s->used;
+    call->ceiling = s->used + s->limits.memory;
+    call->limited = !call->unlimited;
+    if (fault)
+        *fault = (struct script_fault){0};
+    s->call = call;
+    lua_sethook(s->L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+}
+
+static void call_leave(struct script *s, struct call *call) {
+    call->limited = false;
+    shields_leave(s, call);
+    made_forget(s, call);
+    free(call->passed);
+    s->call = call->outer;
+    if (s->call && s->used > call->entered)
+        s->call->ceiling += s->used - call->entered;
+}
+
+int script_run(struct script *s, lua_CFunction f, void *arg, struct call *call, struct script_fault *fault) {
+    struct call plain = {0};
+    struct script_fault unread;
+    lua_State *L = s->L;
+    call = call ? call : &plain;
+    if (!lua_checkstack(L, LUA_MINSTACK))
+        return -ENOMEM;
+    int top = lua_gettop(L);
+    call_enter(s, call, fault ? fault : &unread);
+    lua_pushcfunction(L, on_error);
+    lua_pushcfunction(L, f);
+    lua_pushlightuserdata(L, arg);
+    int status = lua_pcall(L, 1, 0, top + 1);
+    int rc = 0;
+    if (call->rejected) {
+        rc = SCRIPT_REJECTED;
+    } else if (status != LUA_OK) {
+        fault_write(L, s, call, status);
+        rc = call->broken == BROKEN_MACHINE ? -ENOMEM : SCRIPT_FAILED;
+    }
+    lua_settop(L, top);
+    call_leave(s, call);
+    return rc;
+}
+
+script_value script_keep(lua_State *L) {
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void script_drop(struct script *s, script_value v) {
+    if (v)
+        luaL_unref(s->L, LUA_REGISTRYINDEX, v);
+}
+
+/* --- life */
+
+static int script_open(lua_State *L) {
+    struct script *s = script_of(L);
+    for (int i = 0; i < PIN_N; i++) {
+        lua_newtable(L);
+        s->pins[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    pin_push(L, PIN_ARRAY);
+    s->array_mt = lua_topointer(L, -1);
+    pin_push(L, PIN_EVENT);
+    s->event_mt = lua_topointer(L, -1);
+    shield_open(L);
+    decimal_open(L);
+    handler_open(L);
+    sandbox_open(L);
+    return 0;
+}
+
+int script_new(struct script **out, const struct script_options *options) {
+    struct script *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->limits = options->limits;
+    if (!s->limits.instructions)
+        s->limits.instructions = SCRIPT_INSTRUCTIONS;
+    if (!s->limits.memory)
+        s->limits.memory = SCRIPT_MEMORY;
+    s->library = options->library;
+    s->library_arg = options->arg;
+    s->shapes = calloc(SHAPE_SLOTS, sizeof *s->shapes);
+    s->L = s->shapes ? lua_newstate(memory_change, s) : NULL;
+    if (s->L) {
+        *(struct script **)lua_getextraspace(s->L) = s;
+        struct script_fault fault;
+        if (script_run(s, script_open, NULL, NULL, &fault) == 0) {
+            *out = s;
+            return 0;
+        }
+    }
+    script_free(s);
+    return -ENOMEM;
+}
+
+void script_free(struct script *s) {
+    if (!s)
+        return;
+    if (s->L)
+        lua_close(s->L);
+    shapes_free(s);
+    natives_free(s);
+    buf_free(&s->scratch);
+    free(s);
+}

@@ -1,0 +1,220 @@
+/* What script_*.c share. A C function of Lua finds its script by script_of(); all of them raise Lua errors, and run
+ * inside script_run() alone. */
+#ifndef ESFS_SCRIPT_PRIVATE_H
+#define ESFS_SCRIPT_PRIVATE_H
+
+#include "decimal.h"
+#include "lua_api.h"
+#include "script.h"
+#include "script_number.h"
+
+enum pin {
+    PIN_ARRAY,   /* the metatable of arrays */
+    PIN_SHIELD,  /* of proxies over states */
+    PIN_DECIMAL, /* of decimals */
+    PIN_EVENT,   /* of what event() makes */
+    PIN_MADE,    /* number -> event that event() made; false once it is taken */
+    PIN_UUID,    /* cmd.uuid */
+    PIN_GET,     /* get() */
+    PIN_LIBRARY, /* what every file gets a copy of: name -> function or table of functions */
+    PIN_MAP,     /* original -> proxy, of the call that runs */
+    PIN_LIST,    /* proxy, original, proxy, ... of the call that runs */
+    PIN_N
+};
+
+enum broken {
+    BROKEN_NOT,
+    BROKEN_INSTRUCTIONS,
+    BROKEN_MEMORY,
+    BROKEN_MACHINE, /* malloc() itself has failed */
+};
+
+/* A float of the command's data and how it was written. */
+struct passed {
+    double value;
+    struct str text;
+    size_t order;
+};
+
+/* A call from outside. They nest: what get() asks for may evolve another state. */
+struct call {
+    struct call *outer;
+    struct script_fault *fault;
+    int64_t left;   /* instructions */
+    size_t ceiling; /* of script->used */
+    size_t entered; /* script->used at the start */
+    bool unlimited; /* asked for by who calls script_run(): work of the engine, not of a handler */
+    bool limited;   /* the ceiling and `left` count */
+    bool refused;   /* the allocator has said no, which a collection may have healed */
+    bool placed;    /* the fault names a line already */
+    bool rejected;  /* reject() was called */
+    bool deciding;  /* reject() may be called */
+    bool making;    /* event() may be called */
+    enum broken broken;
+    const uint8_t *seed; /* of cmd.uuid, or NULL */
+    script_get *get;
+    void *get_arg;
+    int made; /* events, kept in PIN_MADE from made_before + 1 on */
+    int made_before;
+    int shields;   /* proxies in PIN_LIST */
+    int map, list; /* the outer call's, kept while this one runs */
+    struct passed *passed;
+    size_t n_passed, cap_passed;
+    bool passed_sorted;
+    bool collecting; /* floats read now are the command's */
+};
+
+struct shape_entry {
+    uint64_t hash;
+    char *names; /* each followed by its length's bytes; see shape_names() */
+    size_t n_bytes;
+    uint32_t n;
+    int ref;
+};
+#define SHAPE_SLOTS 4096 /* a power of two */
+#define SHAPES_MAX 2048
+#define SHAPE_KEYS_MAX 64
+#define SHAPE_BYTES_MAX 4096
+
+struct script {
+    lua_State *L;
+    struct script_limits limits;
+    script_library *library;
+    void *library_arg;
+    size_t used;
+    struct call *call;
+    int pins[PIN_N];
+    const void *array_mt, *shield_mt, *event_mt, *decimal_mt;
+    struct shape_entry *shapes; /* SHAPE_SLOTS, open addressing */
+    size_t n_shapes;
+    struct buf scratch;
+    struct native_entry *natives;
+    struct loading *loading;
+};
+
+static inline struct script *script_of(lua_State *L) {
+    return *(struct script **)lua_getextraspace(L);
+}
+
+static inline void pin_push(lua_State *L, enum pin pin) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, script_of(L)->pins[pin]);
+}
+
+/* Keys of light userdata that no handler can name. */
+extern const char key_target; /* proxy[...]: what it stands for */
+extern const char key_set;    /* shape[...]: a set of its names */
+extern const char key_shape;  /* metatable with digits[...]: the metatable without */
+extern const char key_digits; /* ...: name or index -> digits */
+extern const char key_reject; /* the error that reject() raises */
+extern const char key_null;   /* null */
+extern const char key_drop;   /* drop */
+extern const char key_serial; /* event[...]: its number in the call */
+
+/* --- script.c */
+
+/* Runs f(L) with `arg` as its only argument, a light userdata, inside the limits of a call. 0, SCRIPT_FAILED,
+ * SCRIPT_REJECTED or -ENOMEM. `call` may have been filled with what the call needs. */
+int script_run(struct script *s, lua_CFunction f, void *arg, struct call *call, struct script_fault *fault);
+/* Takes n instructions from the call; raises when they are used up. */
+void script_charge(lua_State *L, uint64_t n);
+/* Raises again what no pcall() may stop: a broken limit, a rejection. The error object is on top. */
+void script_unstoppable(lua_State *L, int status);
+script_value script_keep(lua_State *L); /* pops */
+void fault_text_set(struct script_fault *fault, struct str text);
+
+/* --- script_file.c */
+
+void natives_free(struct script *s);
+int file_require(lua_State *L); /* require(); upvalue 1: what the definition file has loaded */
+void natives_add(lua_State *L); /* to the globals on top */
+
+/* --- script_sandbox.c */
+
+void sandbox_open(lua_State *L); /* at the start of a script: PIN_LIBRARY and the metatable of strings */
+/* Pushes globals for a file, made of PIN_LIBRARY. */
+void sandbox_globals_push(lua_State *L);
+/* Pops a value and freezes every table that can be reached from it, through functions as well. */
+void sandbox_freeze(lua_State *L);
+/* The text of any value without addresses; pushes it. */
+void sandbox_tostring(lua_State *L, int at);
+/* Freezes one table and not what is in it. */
+void sandbox_freeze_table(lua_State *L, int at);
+int sandbox_sort(lua_State *L);  /* table.sort: stable, without the clock that Lua's own asks */
+int sandbox_pairs(lua_State *L); /* in the order of keys */
+int sandbox_next(lua_State *L);
+void sandbox_patterns(lua_State *L); /* adds find, match, gmatch, gsub to the table on top */
+
+/* --- script_json.c */
+
+void shapes_free(struct script *s);
+void json_push(lua_State *L, const struct json_value *v);
+/* Appends the JSON of the value at `at`, called `name` in errors. `object`: nothing else will do. */
+void json_write(lua_State *L, int at, struct buf *out, const char *name, bool object);
+/* Pushes the metatable of an object with these names (n strings on top, popped), in this order. */
+void shape_push(lua_State *L, uint32_t n);
+/* Makes the metatable of an object from a table on top, with the names at 1..n and their set at key_set. */
+void shape_finish(lua_State *L);
+/* Puts the digits (a table on top, popped) into a metatable of its own for the table at `at`. */
+void digits_attach(lua_State *L, int at);
+
+struct layout {
+    bool array;  /* marked as one, or with a key 1 */
+    bool marked; /* as array */
+    int shape;   /* stack index of the names in order, 0: none */
+    int digits;  /* of the table of digits, 0: none */
+};
+/* Pushes two values (shape, digits). */
+struct layout layout_push(lua_State *L, int at);
+
+struct name_list {
+    struct str *items;
+    size_t n;
+};
+/* The names of the object at `at` that are not in its shape, sorted; pushes what holds them. A key that is no string
+ * is told by *bad, which is then on top instead. */
+bool names_added(lua_State *L, int at, const struct layout *layout, struct name_list *out);
+
+struct path_step {
+    struct str name; /* p is NULL: an index */
+    int64_t index;
+};
+struct path {
+    const char *root;
+    int depth;
+    struct path_step steps[JSON_DEPTH_MAX + 1];
+};
+/* Raises "data.items[3]: text". */
+_Noreturn void path_error(lua_State *L, const struct path *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void path_enter(lua_State *L, struct path *path);
+bool utf8_is_valid(const char *p, size_t n);
+
+/* --- script_shield.c */
+
+enum seen_through { SEEN_PLAIN, SEEN_FROZEN, SEEN_SHIELD };
+
+void shield_open(lua_State *L);
+/* Pushes the proxy of the table at `at`. */
+void shield_push(lua_State *L, int at);
+/* Pushes the value at `at` as a handler may see it: tables behind a shield. */
+void shield_value_push(lua_State *L, int at);
+/* Pushes the table that holds what the one at `at` shows. Raises for the proxy of a call that is over. */
+enum seen_through target_push(lua_State *L, int at);
+void shields_enter(struct script *s, struct call *call);
+void shields_leave(struct script *s, struct call *call);
+
+/* --- script_decimal.c */
+
+void decimal_open(lua_State *L); /* the metatable; leaves nothing */
+void decimal_push(lua_State *L, const struct decimal *d);
+bool decimal_get(lua_State *L, int at, struct decimal *out);
+int decimal_make(lua_State *L); /* decimal(x) */
+
+/* --- script_handler.c */
+
+void handler_open(lua_State *L);
+int handler_event(lua_State *L);
+int handler_reject(lua_State *L);
+void made_forget(struct script *s, struct call *call);
+
+#endif
