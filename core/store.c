@@ -275,10 +275,14 @@ int store_open(struct store **out, const char *path, const struct store_options 
     return 0;
 }
 
+void store_stop(struct store *s) {
+    atomic_store(&s->stopping, true);
+}
+
 int store_close(struct store *s) {
     if (!s)
         return 0;
-    atomic_store(&s->stopping, true);
+    store_stop(s);
     pthread_mutex_lock(&s->adopting);
     pthread_mutex_unlock(&s->adopting);
     sequencer_free(s->sequencer);

@@ -91,6 +91,9 @@ struct domain *store_domain(struct store *s);
  * Commands are accepted meanwhile. Blocks as long as that takes; one at a time (-EBUSY). Errors as domain_load() and
  * registry_check(), also told in the store's errors; -ENOTSUP without a domain. */
 int store_reload(struct store *s, struct err *err);
+/* What takes long gives up: a reload under way fails with -ECANCELED. Before store_close(), by whoever waits for such.
+ */
+void store_stop(struct store *s);
 /* Who may read streams, state, events and logs of a type; type_no 0: of every type. Without a domain: everybody who
  * gets here. */
 bool store_may_read(struct store *s, uint32_t type_no, const struct identity *who);

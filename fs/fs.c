@@ -49,6 +49,7 @@ no_deferred:
 void fs_deinit(struct fs *fs) {
     /* A channel may be freed only when no write on it is under way; a store may be closed only when no domain is
      * being loaded into it. */
+    store_stop(fs->store);
     deferred_wait(&fs->deferred);
     locks_free(fs->locks);
     handles_deinit(&fs->handles);

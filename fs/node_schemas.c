@@ -36,8 +36,8 @@ static bool is_file(enum node_tag tag) {
 /* The next schema of the type that the node belongs to, or, of schemas/, of any. Zeroed to begin with. */
 static int schema_next(struct fs *fs, const struct node *node, struct index_schema *s) {
     bool every = node->tag == NODE_SCHEMAS;
-    if (!every && s->type_no == 0)
-        s->type_no = ino_type(*node);
+    if (s->type_no == 0)
+        *s = (struct index_schema){.type_no = every ? 0 : ino_type(*node), .name = STR("")};
     int r = index_schema_after(fs->index, s, s);
     return r == 0 && !every && s->type_no != ino_type(*node) ? INDEX_NONE : r;
 }

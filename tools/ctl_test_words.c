@@ -1,8 +1,6 @@
-#include "ctl_test_words.h"
+#include "ctl_test_private.h"
 
 #include "array.h"
-#include "ctl_test_diff.h"
-#include "rehearsal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,41 +9,9 @@
 
 #define SECOND 1000000ULL
 
-struct test {
-    char *name;
-    script_value function;
-};
-
-struct words {
-    struct script *s;
-    struct rehearsal *rehearsal;
-    struct json_parser *parser;
-    bool colours;
-    struct test *tests;
-    size_t n_tests, tests_cap;
-
-    /* of the test that runs */
-    bool running;
-    struct arena arena;
-    struct rehearsed_event *given; /* of the aggregate that the next `when` names */
-    size_t n_given, given_cap;
-    bool sent;            /* there was a `when` */
-    struct str aggregate; /* of the last one; p is NULL: it named none */
-    struct rehearsal_result result;
-    bool refused; /* the last `when` was, and no expectation has said so */
-    bool checked; /* there was an expectation */
-    bool failed;
-    struct script_fault failure; /* the first one */
-    struct buf details;          /* lines under it */
-    struct buf scratch;
-};
-
 /* --- failing */
 
-static int fail(struct words *w, struct script_fault *fault, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fail(struct words *w, struct script_fault *fault, const char *format, ...) {
+int words_fail(struct words *w, struct script_fault *fault, const char *format, ...) {
     char text[sizeof fault->text]; /* what is said may be made of what was said */
     va_list args;
     va_start(args, format);
@@ -59,14 +25,14 @@ static int fail(struct words *w, struct script_fault *fault, const char *format,
     return SCRIPT_FAILED;
 }
 
-static int fail_rc(struct words *w, struct script_fault *fault, int rc) {
+int words_fail_rc(struct words *w, struct script_fault *fault, int rc) {
     if (rc > 0 && rc != SCRIPT_FAILED)
-        return fail(w, fault, "reject() is for deciders");
-    return rc < 0 ? rc : fail(w, fault, "%s", fault->text);
+        return words_fail(w, fault, "reject() is for deciders");
+    return rc < 0 ? rc : words_fail(w, fault, "%s", fault->text);
 }
 
-static int in_test(struct words *w, const char *word, struct script_fault *fault) {
-    return w->running ? 0 : fail(w, fault, "%s belongs into a test(name, function() ... end)", word);
+int words_in_test(struct words *w, const char *word, struct script_fault *fault) {
+    return w->running ? 0 : words_fail(w, fault, "%s belongs into a test(name, function() ... end)", word);
 }
 
 static void indented_put(const char *lines, struct buf *out) {
@@ -76,27 +42,25 @@ static void indented_put(const char *lines, struct buf *out) {
     }
 }
 
-/* `instead`: what was expected of it, in words. */
-static int fail_refused(struct words *w, const char *instead, struct script_fault *fault) {
+int words_fail_refused(struct words *w, const char *instead, struct script_fault *fault) {
     const enum outcome o = w->result.refusal.outcome;
     w->refused = false;
     indented_put(w->result.fault.traceback, &w->details);
-    return fail(w, fault, "the command was refused with %s%s: %s", outcome_errno_name(o), instead,
-                w->result.refusal.detail);
+    return words_fail(w, fault, "the command was refused with %s%s: %s", outcome_errno_name(o), instead,
+                      w->result.refusal.detail);
 }
 
-/* A refusal that no expectation has spoken of is a failure. */
-static int looked_at(struct words *w, struct script_fault *fault) {
-    return w->refused ? fail_refused(w, "", fault) : 0;
+int words_looked_at(struct words *w, struct script_fault *fault) {
+    return w->refused ? words_fail_refused(w, "", fault) : 0;
 }
 
 /* --- reading values */
 
-static struct str text_copy(struct words *w, script_value v) {
+struct str words_text(struct words *w, script_value v) {
     return arena_copy(&w->arena, script_string(w->s, v));
 }
 
-static int json_copy(struct words *w, script_value v, struct str *out, struct script_fault *fault) {
+int words_json(struct words *w, script_value v, struct str *out, struct script_fault *fault) {
     struct buf json = {0};
     int rc = script_to_json(w->s, v, &json, fault);
     if (rc == 0 && !(*out = arena_copy(&w->arena, buf_str(&json))).p)
@@ -106,7 +70,7 @@ static int json_copy(struct words *w, script_value v, struct str *out, struct sc
 }
 
 /* "2026-11-22T23:00:00.5Z". */
-static bool time_read(struct str text, uint64_t *out) {
+bool words_time(struct str text, uint64_t *out) {
     char copy[40];
     struct tm tm = {0};
     uint64_t micros = 0, unit = SECOND;
@@ -123,23 +87,16 @@ static bool time_read(struct str text, uint64_t *out) {
     return t > 0;
 }
 
-static bool is_uint32(struct words *w, script_value v) {
+bool words_is_uint32(struct words *w, script_value v) {
     return script_kind(w->s, v) == SCRIPT_INTEGER && script_integer(w->s, v) >= 0 &&
            script_integer(w->s, v) < UINT32_MAX;
 }
 
-struct reading {
-    struct words *w;
-    struct script_fault *fault;
-    struct rehearsed_event event;
-    bool plain; /* type and data alone */
-};
-
 static int event_data_read(struct reading *r, script_value value) {
-    int rc = json_copy(r->w, value, &r->event.data, r->fault);
+    int rc = words_json(r->w, value, &r->event.data, r->fault);
     if (rc == 0 && r->event.data.p[0] != '{')
-        return fail(r->w, r->fault, "the data of an event must be an object");
-    return rc > 0 ? fail_rc(r->w, r->fault, rc) : rc;
+        return words_fail(r->w, r->fault, "the data of an event must be an object");
+    return rc > 0 ? words_fail_rc(r->w, r->fault, rc) : rc;
 }
 
 static int event_member_read(void *arg, struct str key, bool key_is_integer, script_value value) {
@@ -149,31 +106,32 @@ static int event_member_read(void *arg, struct str key, bool key_is_integer, scr
     if (str_eq(key, STR("data")))
         return event_data_read(r, value);
     if (str_eq(key, STR("type")) && script_kind(w->s, value) == SCRIPT_STRING) {
-        r->event.type = text_copy(w, value);
+        r->event.type = words_text(w, value);
         return r->event.type.p ? 0 : -ENOMEM;
     }
     r->plain = false;
-    if (str_eq(key, STR("version")) && is_uint32(w, value)) {
+    if (str_eq(key, STR("version")) && words_is_uint32(w, value)) {
         r->event.schema = (uint32_t)script_integer(w->s, value);
         return 0;
     }
-    if (str_eq(key, STR("uid")) && is_uint32(w, value)) {
+    if (str_eq(key, STR("uid")) && words_is_uint32(w, value)) {
         r->event.uid = (uint32_t)script_integer(w->s, value);
         return 0;
     }
-    if (str_eq(key, STR("time")) && time_read(script_string(w->s, value), &r->event.time))
+    if (str_eq(key, STR("time")) && words_time(script_string(w->s, value), &r->event.time))
         return 0;
-    return fail(w, r->fault, "event(type, data, { version = 1, uid = 1000, time = \"2026-11-22T23:00:00Z\" }): %.*s",
-                (int)key.n, key.p);
+    return words_fail(w, r->fault,
+                      "event(type, data, { version = 1, uid = 1000, time = \"2026-11-22T23:00:00Z\" }): %.*s",
+                      (int)key.n, key.p);
 }
 
-static int event_read(struct words *w, script_value v, struct reading *out, struct script_fault *fault) {
+int words_event(struct words *w, script_value v, struct reading *out, struct script_fault *fault) {
     *out = (struct reading){w, fault, {.schema = REHEARSAL_NEWEST, .data = STR("{}")}, true};
     if (script_kind(w->s, v) != SCRIPT_OBJECT)
-        return fail(w, fault, "events are made by event(type, data)");
+        return words_fail(w, fault, "events are made by event(type, data)");
     int rc = script_each(w->s, v, event_member_read, out);
     if (rc == 0 && !out->event.type.n)
-        return fail(w, fault, "an event has a type: event(\"OrderPlaced\", { ... })");
+        return words_fail(w, fault, "an event has a type: event(\"OrderPlaced\", { ... })");
     return rc;
 }
 
@@ -187,12 +145,12 @@ static int word_test(void *arg, struct script *s, script_value arguments, script
     struct str text = script_string(s, name);
     int rc = 0;
     if (w->running)
-        rc = fail(w, fault, "a test cannot be inside another one");
+        rc = words_fail(w, fault, "a test cannot be inside another one");
     else if (!text.n || script_kind(s, function) != SCRIPT_FUNCTION)
-        rc = fail(w, fault, "a test is written test(\"name\", function() ... end)");
+        rc = words_fail(w, fault, "a test is written test(\"name\", function() ... end)");
     for (size_t i = 0; rc == 0 && i < w->n_tests; i++)
         if (str_eq(str_of(w->tests[i].name), text))
-            rc = fail(w, fault, "there are two tests named \"%s\"", w->tests[i].name);
+            rc = words_fail(w, fault, "there are two tests named \"%s\"", w->tests[i].name);
     char *copy = rc == 0 ? strndup(text.p, text.n) : NULL;
     if (rc == 0 && (!copy || !ARRAY_ROOM(w->tests, w->n_tests, w->tests_cap)))
         rc = -ENOMEM;
@@ -211,9 +169,9 @@ static int option_put(void *arg, struct str key, bool key_is_integer, script_val
     struct str json;
     struct buf *out = &r->w->scratch;
     (void)key_is_integer;
-    int rc = json_copy(r->w, value, &json, r->fault);
+    int rc = words_json(r->w, value, &json, r->fault);
     if (rc != 0)
-        return fail_rc(r->w, r->fault, rc);
+        return words_fail_rc(r->w, r->fault, rc);
     buf_put_char(out, ',');
     buf_put_json_string(out, key);
     buf_put_char(out, ':');
@@ -229,9 +187,9 @@ static int event_put(struct words *w, script_value arguments, struct buf *out, s
     struct reading r = {.w = w, .fault = fault};
     int rc = 0;
     if (script_kind(w->s, type) != SCRIPT_STRING)
-        rc = fail(w, fault, "an event is written event(\"OrderPlaced\", { ... })");
-    if (rc == 0 && data && (rc = json_copy(w, data, &json, fault)) != 0)
-        rc = fail_rc(w, fault, rc);
+        rc = words_fail(w, fault, "an event is written event(\"OrderPlaced\", { ... })");
+    if (rc == 0 && data && (rc = words_json(w, data, &json, fault)) != 0)
+        rc = words_fail_rc(w, fault, rc);
     buf_put_text(out, "{\"type\":");
     buf_put_json_string(out, script_string(w->s, type));
     buf_put_text(out, ",\"data\":");
@@ -241,7 +199,7 @@ static int event_put(struct words *w, script_value arguments, struct buf *out, s
     else if (rc == 0 && script_kind(w->s, more) == SCRIPT_OBJECT)
         rc = script_each(w->s, more, option_put, &r);
     else if (rc == 0 && more)
-        rc = fail(w, fault, "behind an event's data stands its version, like 1, or { version = 1, ... }");
+        rc = words_fail(w, fault, "behind an event's data stands its version, like 1, or { version = 1, ... }");
     buf_put_char(out, '}');
     script_drop(w->s, type);
     script_drop(w->s, data);
@@ -265,14 +223,14 @@ static int word_event(void *arg, struct script *s, script_value arguments, scrip
         memset(text + n, 0, JSON_PADDING);
         rc = json_tree_read(w->parser, (struct str){text, n}, &w->arena, tree, &why);
         if (rc == JSON_MALFORMED)
-            rc = fail(w, fault, "the event is not what JSON can hold: %s", why);
+            rc = words_fail(w, fault, "the event is not what JSON can hold: %s", why);
     }
     return rc == 0 ? script_of_json(s, tree, result) : rc;
 }
 
 /* --- given */
 
-static int give(struct words *w, struct str aggregate, const struct rehearsed_event *e, struct script_fault *fault) {
+int words_give(struct words *w, struct str aggregate, const struct rehearsed_event *e, struct script_fault *fault) {
     struct rehearsed_event named = *e;
     struct err err = {0};
     named.aggregate = aggregate;
@@ -280,8 +238,8 @@ static int give(struct words *w, struct str aggregate, const struct rehearsed_ev
     if (rc == -ENOMEM)
         return rc;
     return rc == 0 ? 0
-                   : fail(w, fault, "given %.*s of %.*s: %s", (int)e->type.n, e->type.p, (int)aggregate.n, aggregate.p,
-                          err.text);
+                   : words_fail(w, fault, "given %.*s of %.*s: %s", (int)e->type.n, e->type.p, (int)aggregate.n,
+                                aggregate.p, err.text);
 }
 
 static int given_list(struct words *w, script_value list, struct str aggregate, struct script_fault *fault) {
@@ -290,12 +248,12 @@ static int given_list(struct words *w, script_value list, struct str aggregate, 
     for (int64_t i = 1; rc == 0 && i <= n; i++) {
         struct reading r;
         script_value item = script_item(w->s, list, i);
-        rc = event_read(w, item, &r, fault);
+        rc = words_event(w, item, &r, fault);
         script_drop(w->s, item);
         if (rc != 0)
             return rc;
         if (aggregate.p)
-            rc = give(w, aggregate, &r.event, fault);
+            rc = words_give(w, aggregate, &r.event, fault);
         else if (ARRAY_ROOM(w->given, w->n_given, w->given_cap))
             w->given[w->n_given++] = r.event;
         else
@@ -304,35 +262,28 @@ static int given_list(struct words *w, script_value list, struct str aggregate, 
     return rc;
 }
 
-enum { NOT_OF_CALLER = SCRIPT_REJECTED + 1 };
-
-struct visiting {
+struct giving {
     struct words *w;
     struct script_fault *fault;
-    struct buf *out;
-    struct rehearsal_caller *caller;
-    struct identity *who;
-    bool follows; /* a member has been put */
-    uint32_t gids[64];
 };
 
 static int given_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct visiting *v = arg;
+    struct giving *v = arg;
     (void)key_is_integer;
     if (script_kind(v->w->s, value) != SCRIPT_ARRAY)
-        return fail(v->w, v->fault, "given { [\"order/1\"] = { event(...), ... } }: %.*s has no list of events",
-                    (int)key.n, key.p);
+        return words_fail(v->w, v->fault, "given { [\"order/1\"] = { event(...), ... } }: %.*s has no list of events",
+                          (int)key.n, key.p);
     return given_list(v->w, value, key, v->fault);
 }
 
 static int word_given(void *arg, struct script *s, script_value arguments, script_value *result,
                       struct script_fault *fault) {
     struct words *w = arg;
-    struct visiting v = {.w = w, .fault = fault};
+    struct giving v = {.w = w, .fault = fault};
     (void)result;
-    int rc = in_test(w, "given", fault);
+    int rc = words_in_test(w, "given", fault);
     if (rc == 0)
-        rc = looked_at(w, fault);
+        rc = words_looked_at(w, fault);
     if (rc != 0)
         return rc;
     script_value what = script_item(s, arguments, 1);
@@ -341,370 +292,8 @@ static int word_given(void *arg, struct script *s, script_value arguments, scrip
     else if (script_kind(s, what) == SCRIPT_OBJECT)
         rc = script_each(s, what, given_visit, &v);
     else
-        rc = fail(w, fault, "given takes a list of events, or { [\"order/1\"] = { event(...), ... } }");
+        rc = words_fail(w, fault, "given takes a list of events, or { [\"order/1\"] = { event(...), ... } }");
     script_drop(s, what);
-    return rc;
-}
-
-/* --- when */
-
-static int gids_read(struct visiting *v, script_value list) {
-    int64_t n = script_length(v->w->s, list);
-    if (script_kind(v->w->s, list) != SCRIPT_ARRAY || n > (int64_t)(sizeof v->gids / sizeof *v->gids))
-        return fail(v->w, v->fault, "gids is a list of numbers");
-    for (int64_t i = 1; i <= n; i++) {
-        script_value gid = script_item(v->w->s, list, i);
-        v->gids[i - 1] = (uint32_t)script_integer(v->w->s, gid);
-        script_drop(v->w->s, gid);
-    }
-    v->who->gids = v->gids;
-    v->who->n_gids = (size_t)n;
-    v->caller->who = v->who;
-    return 0;
-}
-
-/* Who sends it and when: not of the command itself. */
-static int caller_member_read(struct visiting *v, struct str key, script_value value) {
-    struct words *w = v->w;
-    bool uid = str_eq(key, STR("uid")), gid = str_eq(key, STR("gid"));
-    if (str_eq(key, STR("gids")))
-        return gids_read(v, value);
-    if (str_eq(key, STR("time")))
-        return time_read(script_string(w->s, value), &v->caller->time)
-                   ? 0
-                   : fail(w, v->fault, "time is written \"2026-11-22T23:00:00Z\"");
-    if (!uid && !gid)
-        return NOT_OF_CALLER;
-    if (!is_uint32(w, value))
-        return fail(w, v->fault, "%s is a number", uid ? "uid" : "gid");
-    *(uid ? &v->who->uid : &v->who->gid) = (uint32_t)script_integer(w->s, value);
-    v->caller->who = v->who;
-    return 0;
-}
-
-static int command_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct visiting *v = arg;
-    struct str json;
-    (void)key_is_integer;
-    int rc = caller_member_read(v, key, value);
-    if (rc != NOT_OF_CALLER)
-        return rc;
-    if (str_eq(key, STR("aggregate")) && !v->w->aggregate.p)
-        v->w->aggregate = text_copy(v->w, value);
-    rc = json_copy(v->w, value, &json, v->fault);
-    if (rc != 0)
-        return fail_rc(v->w, v->fault, rc);
-    buf_put_text(v->out, v->follows ? "," : "");
-    v->follows = true;
-    buf_put_json_string(v->out, key);
-    buf_put_char(v->out, ':');
-    buf_put_str(v->out, json);
-    return 0;
-}
-
-static int command_put(struct visiting *v, script_value command) {
-    if (script_kind(v->w->s, command) != SCRIPT_OBJECT)
-        return fail(v->w, v->fault,
-                    "a command is written { aggregate = \"order/1\", type = \"PlaceOrder\", data = {} }");
-    buf_put_char(v->out, '{');
-    v->follows = false;
-    int rc = script_each(v->w->s, command, command_visit, v);
-    buf_put_char(v->out, '}');
-    return rc;
-}
-
-/* A list of commands is a transaction. */
-static int request_put(struct visiting *v, script_value request) {
-    if (script_kind(v->w->s, request) != SCRIPT_ARRAY)
-        return command_put(v, request);
-    int64_t n = script_length(v->w->s, request);
-    int rc = 0;
-    for (int64_t i = 1; rc == 0 && i <= n; i++) {
-        script_value command = script_item(v->w->s, request, i);
-        buf_put_char(v->out, i == 1 ? '[' : ',');
-        rc = command_put(v, command);
-        script_drop(v->w->s, command);
-    }
-    buf_put_char(v->out, ']');
-    return rc;
-}
-
-static int given_settle(struct words *w, struct script_fault *fault) {
-    int rc = 0;
-    if (w->n_given && !w->aggregate.p)
-        rc = fail(w, fault, "the given events are of no aggregate: the command names none");
-    for (size_t i = 0; rc == 0 && i < w->n_given; i++)
-        rc = give(w, w->aggregate, &w->given[i], fault);
-    w->n_given = 0;
-    return rc;
-}
-
-static int word_when(void *arg, struct script *s, script_value arguments, script_value *result,
-                     struct script_fault *fault) {
-    struct words *w = arg;
-    struct buf json = {0};
-    struct rehearsal_caller caller = {0};
-    struct identity who = {0};
-    struct visiting v = {.w = w, .fault = fault, .out = &json, .caller = &caller, .who = &who};
-    (void)result;
-    int rc = in_test(w, "when", fault);
-    if (rc == 0)
-        rc = looked_at(w, fault);
-    if (rc != 0)
-        return rc;
-    script_value request = script_item(s, arguments, 1);
-    w->sent = true;
-    w->aggregate = (struct str){NULL, 0};
-    rc = request_put(&v, request);
-    script_drop(s, request);
-    if (rc == 0)
-        rc = given_settle(w, fault);
-    if (rc == 0)
-        rc = json.oom ? -ENOMEM : rehearsal_send(w->rehearsal, buf_str(&json), &caller, &w->result);
-    if (rc == 0)
-        w->refused = w->result.refusal.outcome != OUTCOME_OK;
-    buf_free(&json);
-    return rc;
-}
-
-/* --- expect */
-
-static int expecting(struct words *w, const char *word, bool needs_when, struct script_fault *fault) {
-    int rc = in_test(w, word, fault);
-    if (rc == 0 && needs_when && !w->sent)
-        rc = fail(w, fault, "%s comes after a when { ... }", word);
-    w->checked = true;
-    return rc;
-}
-
-static int compare(struct words *w, struct str expected, struct str got, const char *what, struct script_fault *fault) {
-    int rc = diff_json(expected, got, w->colours, &w->details);
-    return rc == DIFF_DIFFERENT ? fail(w, fault, "%s (- expected, + got)", what) : rc;
-}
-
-static void event_show(const struct rehearsed_event *e, struct buf *out) {
-    buf_put_text(out, "{\"type\":");
-    buf_put_json_string(out, e->type);
-    buf_put_text(out, ",\"data\":");
-    buf_put_str(out, e->data);
-    buf_put_char(out, '}');
-}
-
-/* The events of one aggregate, or (p NULL) all, as an array. */
-static void made_show(const struct rehearsal_result *result, struct str aggregate, struct buf *out) {
-    char before = '[';
-    for (size_t i = 0; i < result->n; i++) {
-        if (aggregate.p && !str_eq(result->events[i].aggregate, aggregate))
-            continue;
-        buf_put_char(out, before);
-        event_show(&result->events[i], out);
-        before = ',';
-    }
-    buf_put_text(out, before == '[' ? "[]" : "]");
-}
-
-static bool is_first_of(const struct rehearsal_result *result, size_t i) {
-    for (size_t k = 0; k < i; k++)
-        if (str_eq(result->events[k].aggregate, result->events[i].aggregate))
-            return false;
-    return true;
-}
-
-static void made_show_apart(const struct rehearsal_result *result, struct buf *out) {
-    buf_put_char(out, '{');
-    for (size_t i = 0; i < result->n; i++) {
-        if (!is_first_of(result, i))
-            continue;
-        buf_put_text(out, i ? "," : "");
-        buf_put_json_string(out, result->events[i].aggregate);
-        buf_put_char(out, ':');
-        made_show(result, result->events[i].aggregate, out);
-    }
-    buf_put_char(out, '}');
-}
-
-static int expected_show(struct words *w, script_value list, struct buf *out, struct script_fault *fault) {
-    int64_t n = script_length(w->s, list);
-    int rc = 0;
-    buf_put_char(out, '[');
-    for (int64_t i = 1; rc == 0 && i <= n; i++) {
-        struct reading r;
-        script_value item = script_item(w->s, list, i);
-        rc = event_read(w, item, &r, fault);
-        script_drop(w->s, item);
-        if (rc == 0 && !r.plain)
-            rc = fail(w, fault, "expect compares types and data: event(type, data)");
-        buf_put_text(out, i > 1 ? "," : "");
-        event_show(&r.event, out);
-    }
-    buf_put_char(out, ']');
-    return rc;
-}
-
-static int expected_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct visiting *v = arg;
-    (void)key_is_integer;
-    if (script_kind(v->w->s, value) != SCRIPT_ARRAY)
-        return fail(v->w, v->fault, "expect { [\"order/1\"] = { event(...), ... } }: %.*s has no list of events",
-                    (int)key.n, key.p);
-    buf_put_text(v->out, v->out->n > 1 ? "," : "");
-    buf_put_json_string(v->out, key);
-    buf_put_char(v->out, ':');
-    return expected_show(v->w, value, v->out, v->fault);
-}
-
-static int count_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    (void)key, (void)key_is_integer, (void)value;
-    ++*(size_t *)arg;
-    return 0;
-}
-
-static int events_compare(struct words *w, script_value what, struct script_fault *fault) {
-    struct buf expected = {0}, got = {0};
-    struct visiting v = {.w = w, .fault = fault, .out = &expected};
-    size_t members = 0;
-    int rc = 0;
-    script_each(w->s, what, count_visit, &members);
-    if (script_kind(w->s, what) == SCRIPT_OBJECT && members) {
-        buf_put_char(&expected, '{');
-        rc = script_each(w->s, what, expected_visit, &v);
-        buf_put_char(&expected, '}');
-        made_show_apart(&w->result, &got);
-    } else if (script_kind(w->s, what) == SCRIPT_ARRAY || (what && !members)) {
-        rc = expected_show(w, what, &expected, fault);
-        made_show(&w->result, (struct str){NULL, 0}, &got);
-    } else {
-        rc = fail(w, fault, "expect takes a list of events, or { [\"order/1\"] = { event(...), ... } }");
-    }
-    if (rc == 0)
-        rc = expected.oom || got.oom ? -ENOMEM
-                                     : compare(w, buf_str(&expected), buf_str(&got), "the events differ", fault);
-    buf_free(&expected);
-    buf_free(&got);
-    return rc;
-}
-
-static int word_expect(void *arg, struct script *s, script_value arguments, script_value *result,
-                       struct script_fault *fault) {
-    struct words *w = arg;
-    (void)result;
-    int rc = expecting(w, "expect", true, fault);
-    if (rc == 0 && w->result.refusal.outcome != OUTCOME_OK)
-        rc = fail_refused(w, "", fault);
-    if (rc != 0)
-        return rc;
-    script_value what = script_item(s, arguments, 1);
-    rc = events_compare(w, what, fault);
-    script_drop(s, what);
-    return rc;
-}
-
-/* --- expect_rejected and expect_error */
-
-static int words_compare(struct words *w, struct str wanted, struct script_fault *fault) {
-    const char *detail = w->result.refusal.detail;
-    if (!wanted.n || memmem(detail, strlen(detail), wanted.p, wanted.n))
-        return 0;
-    buf_printf(&w->details, "  - %.*s\n  + %s\n", (int)wanted.n, wanted.p, detail);
-    return fail(w, fault, "the reason is another one (- expected, + got)");
-}
-
-static int refusal_compare(struct words *w, const char *code, struct str wanted, struct script_fault *fault) {
-    const enum outcome o = w->result.refusal.outcome;
-    w->refused = false;
-    if (o == OUTCOME_OK) {
-        struct buf got = {0};
-        made_show(&w->result, (struct str){NULL, 0}, &got);
-        diff_json(STR("[]"), buf_str(&got), w->colours, &w->details);
-        buf_free(&got);
-        return fail(w, fault, "the command was accepted, not refused with %s", code);
-    }
-    if (strcmp(outcome_errno_name(o), code) == 0)
-        return words_compare(w, wanted, fault);
-    char instead[32];
-    snprintf(instead, sizeof instead, " and not with %s", code);
-    return fail_refused(w, instead, fault);
-}
-
-static int word_expect_rejected(void *arg, struct script *s, script_value arguments, script_value *result,
-                                struct script_fault *fault) {
-    struct words *w = arg;
-    (void)result;
-    int rc = expecting(w, "expect_rejected", true, fault);
-    if (rc != 0)
-        return rc;
-    script_value reason = script_item(s, arguments, 1);
-    if (reason && script_kind(s, reason) != SCRIPT_STRING)
-        rc = fail(w, fault, "expect_rejected takes words of the reason");
-    else
-        rc = refusal_compare(w, "EPERM", script_string(s, reason), fault);
-    script_drop(s, reason);
-    return rc;
-}
-
-static bool is_errno_name(const char *name) {
-    for (enum outcome o = OUTCOME_OK + 1; o < OUTCOME_COUNT; o++)
-        if (strcmp(outcome_errno_name(o), name) == 0)
-            return true;
-    return false;
-}
-
-static int word_expect_error(void *arg, struct script *s, script_value arguments, script_value *result,
-                             struct script_fault *fault) {
-    struct words *w = arg;
-    (void)result;
-    int rc = expecting(w, "expect_error", true, fault);
-    if (rc != 0)
-        return rc;
-    script_value code = script_item(s, arguments, 1), words = script_item(s, arguments, 2);
-    const char *name = script_string(s, code).p;
-    if (script_kind(s, code) != SCRIPT_STRING || !is_errno_name(name))
-        rc = fail(w, fault, "expect_error takes an errno like \"EINVAL\", and words of the reason");
-    else
-        rc = refusal_compare(w, name, script_string(s, words), fault);
-    script_drop(s, code);
-    script_drop(s, words);
-    return rc;
-}
-
-/* --- expect_state */
-
-static int state_compare(struct words *w, struct str aggregate, script_value state, struct script_fault *fault) {
-    struct buf got = {0};
-    struct err err = {0};
-    struct str expected;
-    int rc = rehearsal_state(w->rehearsal, aggregate, &got, &err);
-    if (rc < 0 && rc != -ENOMEM)
-        rc = fail(w, fault, "%s", err.text);
-    if (rc == 0 && (rc = json_copy(w, state, &expected, fault)) != 0)
-        rc = fail_rc(w, fault, rc);
-    if (rc == 0 && got.oom)
-        rc = -ENOMEM;
-    if (rc == 0)
-        rc = compare(w, expected, buf_str(&got), "the state differs", fault);
-    buf_free(&got);
-    return rc;
-}
-
-/* expect_state { ... } is of the aggregate of the last `when`; expect_state("order/1", { ... }) of any. */
-static int word_expect_state(void *arg, struct script *s, script_value arguments, script_value *result,
-                             struct script_fault *fault) {
-    struct words *w = arg;
-    (void)result;
-    script_value first = script_item(s, arguments, 1), second = script_item(s, arguments, 2);
-    bool named = script_kind(s, first) == SCRIPT_STRING;
-    struct str aggregate = named ? script_string(s, first) : w->aggregate;
-    int rc = expecting(w, "expect_state", !named, fault);
-    if (rc == 0)
-        rc = looked_at(w, fault);
-    if (rc == 0 && w->n_given)
-        rc = fail(w, fault, "the given events are of no aggregate yet: write given { [\"order/1\"] = { ... } }");
-    if (rc == 0 && (!aggregate.p || !(named ? second : first)))
-        rc = fail(w, fault, "expect_state takes a state, or an aggregate and a state");
-    if (rc == 0)
-        rc = state_compare(w, aggregate, named ? second : first, fault);
-    script_drop(s, first);
-    script_drop(s, second);
     return rc;
 }
 
@@ -713,7 +302,7 @@ static int word_expect_state(void *arg, struct script *s, script_value arguments
 static int word_absent(void *arg, struct script *s, script_value arguments, script_value *result,
                        struct script_fault *fault) {
     (void)s, (void)arguments, (void)result;
-    return fail(arg, fault, "views, queries and sagas cannot be tested: this release of esfs does not have them");
+    return words_fail(arg, fault, "views, queries and sagas cannot be tested: this release of esfs does not have them");
 }
 
 /* --- files and tests */
@@ -803,10 +392,10 @@ static int test_end(struct words *w, struct script_fault *fault) {
         return SCRIPT_FAILED;
     }
     if (w->refused)
-        return looked_at(w, fault);
+        return words_looked_at(w, fault);
     if (w->n_given)
-        return fail(w, fault, "the given events are of no aggregate: there is no when { ... } after them");
-    return w->checked ? 0 : fail(w, fault, "it checks nothing: there is no expect");
+        return words_fail(w, fault, "the given events are of no aggregate: there is no when { ... } after them");
+    return w->checked ? 0 : words_fail(w, fault, "it checks nothing: there is no expect");
 }
 
 static void callers_show(const char *traceback, struct buf *out) {

@@ -7,7 +7,7 @@ const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key
 
 #define HOOK_EVERY 1000        /* instructions */
 #define LARGE_BYTES (64 << 10) /* a block over this is work, too: what fills it is one instruction */
-#define BYTES_A_STEP 64        /* of a large block count as an instruction */
+#define BYTES_A_STEP 256       /* of a large block count as an instruction */
 
 /* --- memory */
 
@@ -55,16 +55,14 @@ static void *memory_change(void *arg, void *p, size_t old, size_t size) {
     if (!p)
         old = 0;
     if (size == 0) {
-        free(p);
+        pool_release(&s->pool, p, old);
         s->used -= old;
         return NULL;
     }
     if (size > old && memory_refused(s, size - old, size))
         return NULL;
-    void *moved = realloc(p, size);
+    void *moved = pool_resize(&s->pool, p, old, size);
     if (!moved) {
-        if (size <= old)
-            return p;
         if (s->call)
             s->call->broken = BROKEN_MACHINE;
         return NULL;
@@ -336,6 +334,7 @@ void script_free(struct script *s) {
         return;
     if (s->L)
         lua_close(s->L);
+    pool_free(&s->pool);
     shapes_free(s);
     natives_free(s);
     buf_free(&s->scratch);

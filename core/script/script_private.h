@@ -7,6 +7,7 @@
 #include "lua_api.h"
 #include "script.h"
 #include "script_number.h"
+#include "script_pool.h"
 
 enum pin {
     PIN_ARRAY,   /* the metatable of arrays */
@@ -82,6 +83,7 @@ struct script {
     script_library *library;
     void *library_arg;
     size_t used;
+    struct pool pool;
     struct call *call;
     int pins[PIN_N];
     const void *array_mt, *shield_mt, *event_mt, *decimal_mt;
@@ -143,6 +145,11 @@ int sandbox_sort(lua_State *L);  /* table.sort: stable, without the clock that L
 int sandbox_pairs(lua_State *L); /* in the order of keys */
 int sandbox_next(lua_State *L);
 void sandbox_patterns(lua_State *L); /* adds find, match, gmatch, gsub to the table on top */
+
+/* --- script_purity.c */
+
+/* Raises when the Lua function at `at` assigns to a variable that outlives its calls. */
+void purity_check(lua_State *L, int at);
 
 /* --- script_json.c */
 

@@ -172,7 +172,7 @@ static int repeat(lua_State *L) {
     }
     /* What is larger than a call may be fails for that. */
     if ((uint64_t)times <= script_of(L)->limits.memory / (n + separator))
-        script_charge(L, (uint64_t)times / 16);
+        script_charge(L, (uint64_t)times / 64);
     return charged(L);
 }
 
@@ -414,6 +414,8 @@ static void walk_add(lua_State *L, struct walk *walk, bool globals) {
 
 static void walk_function(lua_State *L, struct walk *walk) {
     const char *name;
+    if (!lua_iscfunction(L, -1))
+        purity_check(L, lua_gettop(L));
     for (int i = 1; (name = lua_getupvalue(L, -1, i)); i++)
         walk_add(L, walk, strcmp(name, "_ENV") == 0);
 }

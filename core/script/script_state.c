@@ -7,6 +7,7 @@
 /* FORMAT.md, "States". */
 
 #define STATE_VERSION 1
+#define STATE_BYTES_MAX ((size_t)1 << 30)
 
 enum tag {
     TAG_NULL,
@@ -182,11 +183,15 @@ static void freeze_table(struct freezing *f, int at) {
     lua_State *L = f->L;
     path_enter(L, &f->path);
     f->path.depth--;
-    if (freeze_same(f, at))
-        return;
-    int64_t number = f->n_tables;
+    int top = lua_gettop(L);
     enum seen_through seen = target_push(L, at);
-    int table = lua_gettop(L);
+    /* Which frozen table it is makes no difference: nothing can write to one. */
+    if (seen != SEEN_FROZEN && freeze_same(f, at)) {
+        lua_settop(L, top);
+        return;
+    }
+    int64_t number = f->n_tables;
+    int table = top + 1;
     struct layout layout = layout_push(L, table);
     if (lua_getmetatable(L, table)) {
         if (lua_topointer(L, -1) == script_of(L)->event_mt)
@@ -204,7 +209,11 @@ static void freeze_table(struct freezing *f, int at) {
     if (layout.digits)
         freeze_digits(f, layout.digits, layout.array);
     f->path.depth--;
-    lua_settop(L, table - 1);
+    lua_settop(L, top);
+    if (f->out->n > STATE_BYTES_MAX)
+        path_error(L, &f->path, "it is too large: tables of the file are written as often as they are there");
+    if (seen == SEEN_FROZEN)
+        return;
     lua_pushvalue(L, at);
     lua_pushinteger(L, number);
     lua_rawset(L, f->seen);
@@ -458,9 +467,11 @@ static void thaw_table(struct thawing *t, bool array) {
     if (flags > 7 || ++t->depth > JSON_DEPTH_MAX)
         unclean(t);
     luaL_checkstack(L, 20, NULL);
-    int64_t number = ++t->n_tables;
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, t->tables, number);
+    int64_t number = flags & FLAG_FROZEN ? 0 : ++t->n_tables;
+    if (number) {
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, t->tables, number);
+    }
     lua_newtable(L);
     int table = lua_gettop(L);
     if (array)
@@ -471,8 +482,10 @@ static void thaw_table(struct thawing *t, bool array) {
         thaw_digits(t, table, array);
     if (flags & FLAG_FROZEN)
         sandbox_freeze_table(L, table);
-    lua_pushvalue(L, table);
-    lua_rawseti(L, t->tables, number);
+    if (number) {
+        lua_pushvalue(L, table);
+        lua_rawseti(L, t->tables, number);
+    }
     t->depth--;
 }
 

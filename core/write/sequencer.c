@@ -37,6 +37,9 @@ struct sequencer {
     pthread_cond_t flight_ready; /* `handed` was set */
     struct job *first, **end;    /* the queue */
     struct flight *handed;       /* being committed, or about to be */
+    bool alone;                  /* a submitter is at it himself: what is handed is not the committer's */
+    bool building;               /* somebody has the decider and the next flight in his hands */
+    size_t turn;                 /* of the flights */
     size_t expected;             /* groups of which the last job has not been taken */
     bool stopping, builder_gone;
 
@@ -158,7 +161,7 @@ static void *committer_run(void *arg) {
     struct sequencer *s = arg;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (!s->handed && !s->builder_gone)
+        while ((!s->handed || s->alone) && !s->builder_gone)
             pthread_cond_wait(&s->flight_ready, &s->lock);
         if (!s->handed)
             break;
@@ -313,50 +316,94 @@ static bool is_closed(const struct sequencer *s, const struct flight *f) {
     return flight_full(f) || (f->n_parts > 0 && must_wait(s, f));
 }
 
+/* Takes the next flight. Called with the lock held. */
+static struct flight *build_begin(struct sequencer *s) {
+    struct flight *f = &s->flights[s->turn++ & 1];
+    s->building = true;
+    decide_begin(s->decider, f->block);
+    return f;
+}
+
+static void build_end(struct sequencer *s, struct flight *f) {
+    f->changes = NULL;
+    if (block_empty(f->block))
+        return;
+    decide_end(s->decider);
+    check_broken(s);
+    f->changes = decide_changes(s->decider);
+}
+
 /* Fills the block until it is full, or the queue is empty with no group in the middle; then waits for the committer
- * to be free, and goes on filling meanwhile. Called and returns with the lock held; false when there is nothing left to
+ * to be free, and goes on filling meanwhile. Called and returns with the lock held; NULL when there is nothing left to
  * do for good. */
-static bool build(struct sequencer *s, struct flight *f) {
-    while (!s->first && !s->stopping)
+static struct flight *build(struct sequencer *s) {
+    while (s->building || (!s->first && !s->stopping))
         pthread_cond_wait(&s->queue_moved, &s->lock);
     if (!s->first)
-        return false;
+        return NULL;
     bool room = has_room(s);
-    decide_begin(s->decider, f->block);
+    struct flight *f = build_begin(s);
     while (((s->first || s->expected) && !is_closed(s, f)) || s->handed) {
         if (s->first && !is_closed(s, f) && !must_wait(s, f))
             build_one(s, f, room);
         else
             pthread_cond_wait(&s->queue_moved, &s->lock);
     }
-    f->changes = NULL;
-    if (!block_empty(f->block)) {
-        decide_end(s->decider);
-        check_broken(s);
-        f->changes = decide_changes(s->decider);
-    }
-    return true;
+    build_end(s, f);
+    return f;
 }
 
-/* With nobody waiting the builder commits by itself, which saves a lone writer the way through another thread. */
+/* With nobody waiting the builder commits by itself, which saves the way through another thread. */
 static void *builder_run(void *arg) {
     struct sequencer *s = arg;
+    struct flight *f;
     pthread_mutex_lock(&s->lock);
-    for (size_t turn = 0; build(s, &s->flights[turn & 1]); turn++) {
-        struct flight *f = &s->flights[turn & 1];
+    while ((f = build(s))) {
         if (s->first || s->expected) {
             s->handed = f;
+            s->building = false;
             pthread_cond_signal(&s->flight_ready);
             continue;
         }
         pthread_mutex_unlock(&s->lock);
         flight_commit(s, f);
         pthread_mutex_lock(&s->lock);
+        s->building = false;
     }
     s->builder_gone = true;
     pthread_cond_signal(&s->flight_ready);
     pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+/* --- a lone writer */
+
+/* Whether nothing is going on, so that whoever submits can decide and commit in his own thread: on an idle machine
+ * waking another one takes a good part of the time that a command takes. */
+static bool is_alone(const struct sequencer *s, const struct job *job) {
+    return job->kind == JOB_COMMANDS && !job->follows && !job->more && s->first == job && !s->building && !s->handed &&
+           !s->expected && !s->stopping;
+}
+
+/* Does the first job of the queue, and nobody else's. Who comes meanwhile finds the builder, which builds the next
+ * block while this one is committed. Called with the lock held, returns without. */
+static void do_alone(struct sequencer *s) {
+    s->alone = true;
+    bool room = has_room(s);
+    struct flight *f = build_begin(s);
+    build_one(s, f, room);
+    build_end(s, f);
+    s->building = false;
+    s->handed = f;
+    if (s->first)
+        pthread_cond_signal(&s->queue_moved);
+    pthread_mutex_unlock(&s->lock);
+    flight_commit(s, f);
+    pthread_mutex_lock(&s->lock);
+    s->handed = NULL;
+    s->alone = false;
+    pthread_cond_broadcast(&s->queue_moved);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* --- life */
@@ -420,6 +467,9 @@ void sequencer_free(struct sequencer *s) {
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
     pthread_cond_signal(&s->queue_moved);
+    while (s->alone)
+        pthread_cond_wait(&s->queue_moved, &s->lock);
+    pthread_cond_broadcast(&s->queue_moved);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->builder, NULL);
     pthread_join(s->committer, NULL);
@@ -432,6 +482,10 @@ void sequencer_submit(struct sequencer *s, struct job *job) {
     pthread_mutex_lock(&s->lock);
     *s->end = job;
     s->end = &job->next;
+    if (is_alone(s, job)) {
+        do_alone(s);
+        return;
+    }
     pthread_cond_signal(&s->queue_moved);
     pthread_mutex_unlock(&s->lock);
 }

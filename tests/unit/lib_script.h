@@ -35,7 +35,7 @@ static bool fixture_library(void *arg, struct str name, struct str *text) {
     return false;
 }
 
-static int setup(void **state) {
+static inline int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
     struct script_options options = {.library = fixture_library, .arg = f};
     assert_int_equal(digest_init(), 0);
@@ -45,7 +45,7 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static inline int teardown(void **state) {
     struct fixture *f = *state;
     script_free(f->s);
     json_parser_free(f->parser);

@@ -133,7 +133,7 @@ static void memory_is_limited(void **state) {
         "return xpcall(string.rep, function() return 1 end, 'x', 1 << 30)",
         "local s = ('x'):rep(1 << 20) return (s:gsub('x', s))",
         "local t = {} for i = 1, 100 do t[i] = ('x'):rep(1 << 20) end return table.concat(t)",
-        "return ('x'):rep(1 << 20, ('y'):rep(1 << 20))",
+        "return ('x'):rep(1 << 12, ('y'):rep(1 << 16))",
         "return string.pack('c2000000000', '')",
     };
     for (size_t i = 0; i < sizeof eaters / sizeof *eaters; i++)

@@ -1,0 +1,69 @@
+/* What rehearsal*.c share. */
+#ifndef ESFS_REHEARSAL_PRIVATE_H
+#define ESFS_REHEARSAL_PRIVATE_H
+
+#include "rehearsal.h"
+
+#include "fold.h"
+
+#define REHEARSAL_KEEP (1 << 20) /* bytes of scratch memory */
+
+extern const uint8_t rehearsal_store[16]; /* the id of the store that is not there */
+
+/* An aggregate. */
+struct member {
+    const struct domain_type *type;
+    struct str id, name;  /* "1", "order/1" */
+    struct event *events; /* as they were stored; to be freed */
+    size_t n, cap;
+    struct fold fold; /* of all events, if there is a state */
+    bool folded;
+    /* of the request that is being judged */
+    bool touched;
+    size_t n_before;
+    struct str *before; /* values that were held, of each unique rule; p is NULL for none */
+};
+
+/* A command id that was used. */
+struct used_id {
+    const struct member *member;
+    struct str id;
+    uint8_t content[DIGEST_CONTENT];
+};
+
+struct rehearsal {
+    struct domain *domain;
+    struct domain_vm *vm;
+    struct folder *folder;
+    struct json_parser *parser;
+    struct arena world; /* everything that has happened */
+    struct member **members;
+    size_t n_members, members_cap;
+    struct used_id *ids;
+    size_t n_ids, ids_cap;
+    uint64_t position, time; /* of the last event */
+
+    /* of the request */
+    struct arena arena;
+    const struct rehearsal_caller *caller;
+    struct identity who;
+    struct rehearsal_result *result;
+    struct member **touched;
+    size_t n_touched, touched_cap;
+    struct rehearsed_event *made;
+    size_t n_made, made_cap;
+};
+
+/* The aggregate of a name like "order/1", which comes to be with being named. -EINVAL in words, -ENOMEM. */
+int member_find(struct rehearsal *r, struct str name, struct member **out, struct err *err);
+/* Makes its state current. 0, SCRIPT_FAILED, -ENOMEM. */
+int member_fold(struct rehearsal *r, struct member *m, struct script_fault *fault);
+void member_forget(struct rehearsal *r, struct member *m); /* the state */
+/* The next event, which the state has taken in. 0 or -ENOMEM. */
+int member_append(struct rehearsal *r, struct member *m, const struct event *e);
+
+/* A tree of a copy of the text, in the arena of the request. 0, JSON_MALFORMED, -ENOMEM. */
+int rehearsal_tree(struct rehearsal *r, struct str text, const struct json_value **out);
+int rehearsal_fault(int rc, const struct script_fault *fault, struct err *err); /* -EINVAL in words, or -ENOMEM */
+
+#endif

@@ -1,0 +1,68 @@
+/* What ctl_test_words.c, ctl_test_when.c and ctl_test_expect.c share. */
+#ifndef ESFS_CTL_TEST_PRIVATE_H
+#define ESFS_CTL_TEST_PRIVATE_H
+
+#include "ctl_test_words.h"
+
+#include "rehearsal.h"
+
+struct test {
+    char *name;
+    script_value function;
+};
+
+struct words {
+    struct script *s;
+    struct rehearsal *rehearsal;
+    struct json_parser *parser;
+    bool colours;
+    struct test *tests;
+    size_t n_tests, tests_cap;
+
+    /* of the test that runs */
+    bool running;
+    struct arena arena;
+    struct rehearsed_event *given; /* of the aggregate that the next `when` names */
+    size_t n_given, given_cap;
+    bool sent;            /* there was a `when` */
+    struct str aggregate; /* of the last one; p is NULL: it named none */
+    struct rehearsal_result result;
+    bool refused; /* the last `when` was, and no expectation has said so */
+    bool checked; /* there was an expectation */
+    bool failed;
+    struct script_fault failure; /* the first one */
+    struct buf details;          /* lines under it */
+    struct buf scratch;
+};
+
+/* An event as a test writes it. */
+struct reading {
+    struct words *w;
+    struct script_fault *fault;
+    struct rehearsed_event event;
+    bool plain; /* type and data alone */
+};
+
+/* All of these give 0, SCRIPT_FAILED with the fault filled, or -ENOMEM. */
+
+/* The test that runs fails with these words. SCRIPT_FAILED. */
+int words_fail(struct words *w, struct script_fault *fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What a call of the script gave, as a failure of the test. */
+int words_fail_rc(struct words *w, struct script_fault *fault, int rc);
+/* The last command was refused; `instead`: what was expected of it, in words. */
+int words_fail_refused(struct words *w, const char *instead, struct script_fault *fault);
+/* A refusal that no expectation has spoken of is a failure. */
+int words_looked_at(struct words *w, struct script_fault *fault);
+int words_in_test(struct words *w, const char *word, struct script_fault *fault);
+int words_json(struct words *w, script_value v, struct str *out, struct script_fault *fault);
+int words_event(struct words *w, script_value v, struct reading *out, struct script_fault *fault);
+/* Adds a stored event to the world. */
+int words_give(struct words *w, struct str aggregate, const struct rehearsed_event *e, struct script_fault *fault);
+struct str words_text(struct words *w, script_value v); /* a copy; p is NULL when out of memory */
+bool words_time(struct str text, uint64_t *out);        /* false when it is none */
+bool words_is_uint32(struct words *w, script_value v);
+
+script_native word_when, word_expect, word_expect_rejected, word_expect_error, word_expect_state;
+
+#endif
