@@ -36,7 +36,7 @@ int rehearsal_give(struct rehearsal *r, const struct rehearsed_event *e, struct 
 
 struct rehearsal_caller {
     const struct identity *who; /* NULL: root, whom every list lets pass. The mount belongs to root and its group. */
-    uint64_t time;              /* 0: one after the event before */
+    uint64_t time;              /* of the first command's first event; 0: one after the event before */
 };
 
 struct rehearsal_result {

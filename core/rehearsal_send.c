@@ -151,6 +151,20 @@ static int holder_find(struct rehearsal *r, size_t i, size_t rule, struct str va
     return 0;
 }
 
+/* A state must be one that can be kept. */
+static enum outcome judge_states(struct rehearsal *r) {
+    struct buf frozen = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < r->n_touched; i++) {
+        const struct member *m = r->touched[i];
+        buf_clear(&frozen);
+        if (m->n > m->n_before)
+            rc = script_freeze(domain_vm_script(r->vm), m->fold.state, &frozen, &r->result->fault);
+    }
+    buf_free(&frozen);
+    return rc == 0 ? OUTCOME_OK : refuse_failed(r, rc);
+}
+
 static enum outcome judge_unique(struct rehearsal *r) {
     for (size_t i = 0; i < r->n_touched; i++) {
         struct member *m = r->touched[i];
@@ -310,7 +324,8 @@ static enum outcome decide(struct rehearsal *r, const struct command *c, struct 
     struct script_fault *fault = &r->result->fault;
     struct script_command told;
     struct script_list list = {0};
-    uint64_t time = r->caller->time ? r->caller->time : r->time + 1;
+    bool is_first = r->n_touched == 0;
+    uint64_t time = r->caller->time && is_first ? r->caller->time : r->time + 1;
     int rc = member_fold(r, m, fault);
     if (rc == 0)
         rc = member_touch(r, m);
@@ -338,6 +353,8 @@ static enum outcome judge(struct rehearsal *r, const struct request *request, st
         if (o == OUTCOME_OK && c->type.n)
             o = decide(r, c, members[i]);
     }
+    if (o == OUTCOME_OK)
+        o = judge_states(r);
     if (o == OUTCOME_OK)
         o = judge_unique(r);
     return o == OUTCOME_OK && ids_remember(r, request, members) < 0 ? refuse(r, OUTCOME_NO_ROOM, "out of memory") : o;

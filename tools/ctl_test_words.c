@@ -365,6 +365,20 @@ void words_free(struct words *w) {
     free(w);
 }
 
+/* Speaks of the file as it was written, without the return that was put behind it. */
+static void syntax_fault(struct str text, struct script_fault *fault) {
+    int lines = 1;
+    for (size_t i = 0; i < text.n; i++)
+        lines += text.p[i] == '\n';
+    if (fault->line <= lines)
+        return;
+    fault->line = lines;
+    if (strstr(fault->text, "near 'return'") && !strstr(fault->text, "<eof>"))
+        snprintf(fault->text, sizeof fault->text, "the file ends in the middle of something");
+    else if (strstr(fault->text, "<eof> expected"))
+        snprintf(fault->text, sizeof fault->text, "the file returns something, which files of tests do not");
+}
+
 /* A file of tests returns nothing, and a definition must return a table. */
 int words_load(struct words *w, const char *name, struct str text, struct script_fault *fault) {
     struct buf whole = {0};
@@ -372,6 +386,8 @@ int words_load(struct words *w, const char *name, struct str text, struct script
     buf_put_str(&whole, text);
     buf_put_text(&whole, "\nreturn {}");
     int rc = whole.oom ? -ENOMEM : script_load(w->s, name, buf_str(&whole), &table, fault);
+    if (rc > 0)
+        syntax_fault(text, fault);
     script_drop(w->s, table);
     buf_free(&whole);
     return rc;

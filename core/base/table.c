@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SLOTS_MIN 16
 
@@ -69,6 +70,17 @@ int table_put(struct table *t, uint64_t hash, uint32_t index) {
     slot_fill(t, (struct table_slot){(uint32_t)(hash >> 32), index + 1});
     t->used++;
     return 0;
+}
+
+void table_clear(struct table *t) {
+    if (!t->slots || t->used == 0)
+        return;
+    if (t->mask >= SLOTS_MIN && t->used < t->mask / 16) {
+        table_free(t);
+        return;
+    }
+    memset(t->slots, 0, ((size_t)t->mask + 1) * sizeof *t->slots);
+    t->used = 0;
 }
 
 void table_free(struct table *t) {

@@ -24,6 +24,7 @@ uint32_t table_first(const struct table *t, uint64_t hash, struct table_probe *p
 uint32_t table_next(const struct table *t, struct table_probe *probe);
 void table_fetch(const struct table *t, uint64_t hash);        /* begins to bring what table_first() will read */
 int table_put(struct table *t, uint64_t hash, uint32_t index); /* 0 or -ENOMEM; index below TABLE_NONE */
+void table_clear(struct table *t);                             /* empties it, keeping room that is not far too large */
 void table_free(struct table *t);
 
 /* For numbers that we gave out ourselves; other people's keys want digest_table(). */

@@ -259,23 +259,19 @@ bool fold_is_due(const struct fold *fold, uint32_t every) {
     return fold->version - fold->saved_version >= every && fold->stream_bytes - fold->saved_stream >= fold->saved_bytes;
 }
 
-int fold_save(struct folder *f, const struct domain_type *t, struct fold *fold, uint64_t aggregate, struct arena *arena,
-              struct str *key, struct str *value, struct script_fault *fault) {
-    struct buf frozen = {0}, bytes = {0};
-    char *at = arena_alloc(arena, SNAPSHOT_KEY_BYTES);
-    int r = at ? script_freeze(script_of(f), fold->state, &frozen, fault) : -ENOMEM;
+int fold_save(struct folder *f, struct fold *fold, struct arena *arena, struct str *value, struct script_fault *fault) {
+    struct buf frozen = {0}, text = {0};
+    int r = script_freeze(script_of(f), fold->state, &frozen, fault);
     if (r == 0) {
-        snapshot_key(t->fold, aggregate, fold->version, at);
-        *key = (struct str){at, SNAPSHOT_KEY_BYTES};
         const struct snapshot s = {fold->version, fold->position, fold->stream_bytes, buf_str(&frozen)};
-        snapshot_put(&s, &bytes);
-        *value = arena_copy(arena, buf_str(&bytes));
-        r = bytes.oom || !value->p ? -ENOMEM : 0;
+        snapshot_put(&s, &text);
+        *value = arena_copy(arena, buf_str(&text));
+        r = frozen.oom || text.oom || !value->p ? -ENOMEM : 0;
     }
     fold->saved_version = fold->version;
     fold->saved_stream = fold->stream_bytes;
     fold->saved_bytes = frozen.n;
     buf_free(&frozen);
-    buf_free(&bytes);
+    buf_free(&text);
     return r;
 }

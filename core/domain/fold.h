@@ -67,8 +67,8 @@ void fold_drop(struct folder *f, struct fold *fold);
 /* Whether it is time for another snapshot: `every` events since the last one, and not less text of events than the last
  * one had bytes, so that snapshots never take more room than what they are made from. */
 bool fold_is_due(const struct fold *fold, uint32_t every);
-/* Makes one: key and value in the arena. */
-int fold_save(struct folder *f, const struct domain_type *t, struct fold *fold, uint64_t aggregate, struct arena *arena,
-              struct str *key, struct str *value, struct script_fault *fault);
+/* The value of one, in the arena; its key is snapshot_key() of fold->version. SCRIPT_FAILED: the state holds what
+ * cannot be kept. */
+int fold_save(struct folder *f, struct fold *fold, struct arena *arena, struct str *value, struct script_fault *fault);
 
 #endif

@@ -228,10 +228,12 @@ static int take_values(struct refold *r, const struct domain_type *t, uint64_t a
 static int save(struct refold *r, const struct domain_type *t, struct fold *fold, uint64_t aggregate,
                 struct script_fault *fault) {
     struct arena arena = {0};
-    struct str key, value;
-    int rc = fold_save(r->folder, t, fold, aggregate, &arena, &key, &value, fault);
+    char key[SNAPSHOT_KEY_BYTES];
+    struct str value;
+    int rc = fold_save(r->folder, fold, &arena, &value, fault);
+    snapshot_key(t->fold, aggregate, fold->version, key);
     if (rc == 0)
-        rc = changes_put(&r->changes, key, value);
+        rc = changes_put(&r->changes, (struct str){key, sizeof key}, value);
     arena_free(&arena);
     return rc == SCRIPT_FAILED ? 0 : rc; /* a state that cannot be frozen is folded each time */
 }

@@ -56,12 +56,14 @@ static int command_decode(struct decoding *in, const struct record *r, struct de
     out->id = r->id;
     out->content = r->content;
     in->d->weight += r->n_events + (r->id.n ? 1 : 0);
+    uint64_t log_bytes = in->head.log_bytes;
     const char *at = r->events;
     for (uint32_t i = 0; i < r->n_events; i++) {
         int e_ = event_decode(in, r, &at, &e, i);
         if (e_ < 0)
             return e_;
     }
+    out->bytes = in->head.log_bytes - log_bytes;
     return at == r->events_end ? 0 : decoding_failed(in, "a command with more bytes than events");
 }
 

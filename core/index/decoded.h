@@ -22,7 +22,10 @@ struct decoded_record {
     uint64_t made;   /* UNDECLARE: time when the aggregate was made */
     /* COMMAND */
     uint64_t version, offset, position;
+    uint64_t bytes;                 /* of its events' texts */
     uint32_t first_event, n_events; /* in events */
+    uint32_t stream;                /* of the window, once window_check() has looked */
+    uint64_t hash;                  /* of its id, likewise */
     struct str id;
     const uint8_t *content;
     struct index_schema schema; /* SCHEMA */

@@ -157,20 +157,33 @@ static int made_find(void *arg, uint64_t aggregate, struct made *out, struct are
     return out->id.p ? 0 : -ENOMEM;
 }
 
-int index_apply(struct index *ix, const struct str *chunks, size_t n, const uint8_t link[DIGEST_CHAIN],
+/* Names of types are interned while a block is decoded. */
+static void check_undo(struct index *ix) {
+    pthread_rwlock_wrlock(&ix->lock);
+    types_forget(&ix->types, ix->head.next_type);
+    pthread_rwlock_unlock(&ix->lock);
+}
+
+int index_check(struct index *ix, const struct str *chunks, size_t n, const uint8_t link[DIGEST_CHAIN],
                 struct err *err) {
     struct decoded_scope scope = {&ix->types, ix->store_id, made_find, ix};
     int r = decoded_read(&ix->decoded, &scope, &ix->head, chunks, n, link, err);
+    if (r == 0)
+        r = window_check(ix->open, &ix->schemas, &ix->decoded, err);
     if (r < 0)
-        return r;
+        check_undo(ix);
+    return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory while a block was checked") : r;
+}
+
+int index_apply(struct index *ix, struct err *err) {
     pthread_rwlock_wrlock(&ix->lock);
-    r = window_apply(ix->open, &ix->types, &ix->schemas, &ix->decoded, err);
+    int r = window_apply(ix->open, &ix->types, &ix->schemas, &ix->decoded);
     if (r == 0)
         ix->head = ix->decoded.after.head;
     pthread_rwlock_unlock(&ix->lock);
     if (r == 0 && index_window_full(ix->open, &ix->limits))
         r = window_turn(ix);
-    return r;
+    return r < 0 ? err_set(err, -r, "out of memory for the index") : 0;
 }
 
 void index_head(struct index *ix, struct index_head *out) {
@@ -254,7 +267,9 @@ static int log_catch_up(struct index *ix, struct err *err) {
     while (r == 0) {
         r = replay_next(replay, &block, err);
         if (r == 0)
-            r = index_apply(ix, block.chunks, block.n, block.link, err);
+            r = index_check(ix, block.chunks, block.n, block.link, err);
+        if (r == 0)
+            r = index_apply(ix, err);
     }
     replay_close(replay);
     if (r == -EBADMSG && err)

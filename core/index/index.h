@@ -6,7 +6,7 @@
  * own thread. So what the family holds is a function of the log, to the byte, whatever stops and crashes came
  * between. Look-ups ask the windows, newest first, and then the family, bounded by where the windows begin.
  *
- * Threads: index_apply() from one thread at a time; everything else from any. */
+ * Threads: index_check() and index_apply() from one thread at a time; everything else from any. */
 #ifndef ESFS_INDEX_H
 #define ESFS_INDEX_H
 
@@ -52,10 +52,14 @@ void index_head(struct index *ix, struct index_head *out);
 /* Blocks whose events the derived family has, for status and tests. */
 uint64_t index_family_position(struct index *ix);
 
-/* Makes one block, written and durable, visible to every look-up. Blocks while two full windows wait for the
- * disk. -EBADMSG when the block does not follow the last one; the store must then stop. */
-int index_apply(struct index *ix, const struct str *chunks, size_t n, const uint8_t link[DIGEST_CHAIN],
+/* Whether a block follows the last one and contradicts nothing: to be asked before it is written, for one that does
+ * not makes a log that cannot be opened. The chunks must stay where they are until index_apply(). 0, -EBADMSG with what
+ * is wrong, -ENOMEM, or what a look-up failed with; nothing has changed then. */
+int index_check(struct index *ix, const struct str *chunks, size_t n, const uint8_t link[DIGEST_CHAIN],
                 struct err *err);
+/* Makes the block that was just checked, now written and durable, visible to every look-up. Blocks while two full
+ * windows wait for the disk. 0 or -ENOMEM; the store must then stop. */
+int index_apply(struct index *ix, struct err *err);
 
 /* Once the family's thread has failed (its disk): the reason; look-ups go on from memory. 0 or -EIO. */
 int index_fault(struct index *ix, struct err *err);

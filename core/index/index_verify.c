@@ -120,7 +120,9 @@ static int block_verify(struct verification *v, const struct replay_block *block
     struct decoded_scope scope = {&v->types, v->store_id, verify_made, v};
     int r = decoded_read(&v->decoded, &scope, &v->head, block->chunks, block->n, block->link, v->err);
     if (r == 0)
-        r = window_apply(verify_open_window(v), &v->types, &v->schemas, &v->decoded, v->err);
+        r = window_check(verify_open_window(v), &v->schemas, &v->decoded, v->err);
+    if (r == 0)
+        r = window_apply(verify_open_window(v), &v->types, &v->schemas, &v->decoded);
     if (r < 0)
         return log_damaged(v, r, v->head.position);
     v->head = v->decoded.after.head;

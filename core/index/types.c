@@ -42,6 +42,13 @@ int types_intern(struct types *t, uint32_t no, struct str name) {
     return 0;
 }
 
+void types_forget(struct types *t, uint32_t no) {
+    for (struct type *type; (type = types_get(t, no)); no++) {
+        atomic_store_explicit(&t->by_no[no], NULL, memory_order_release);
+        free(type);
+    }
+}
+
 int types_make(struct types *t, uint32_t no, uint64_t time) {
     struct type *type = types_get(t, no);
     type->is.time = time;

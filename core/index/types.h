@@ -24,6 +24,8 @@ void types_free(struct types *t);
 
 /* Makes the number's name known; the type does not exist until types_make(). 0, -EEXIST, -EINVAL, -ENOMEM. */
 int types_intern(struct types *t, uint32_t no, struct str name);
+/* Takes back the names from `no` on: nobody knows the numbers yet. */
+void types_forget(struct types *t, uint32_t no);
 int types_make(struct types *t, uint32_t no, uint64_t time); /* 0 or -ENOMEM */
 /* Puts back a type as it was kept. 0, -EEXIST, -EINVAL, -ENOMEM. */
 int types_restore(struct types *t, const struct index_type *kept, bool exists);

@@ -17,6 +17,12 @@ struct window *window_new(const struct index_head *after) {
     return w;
 }
 
+static void seen_free(struct window_seen *seen) {
+    table_free(&seen->table);
+    free(seen->items);
+    *seen = (struct window_seen){0};
+}
+
 void window_free(struct window *w) {
     if (!w)
         return;
@@ -36,6 +42,7 @@ void window_free(struct window *w) {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         table_free(tables[i]);
     arena_free(&w->arena);
+    seen_free(&w->seen);
     free(w);
 }
 
@@ -52,11 +59,11 @@ size_t window_memory(const struct window *w) {
 
 /* --- hashes of what is looked up */
 
-static uint64_t hash_command(uint64_t aggregate, struct str id) {
+uint64_t window_command_hash(uint64_t aggregate, struct str id) {
     return digest_table(id.p, id.n) ^ table_hash_number(aggregate);
 }
 
-static uint64_t hash_name(uint32_t type_no, struct str id) {
+uint64_t window_name_hash(uint32_t type_no, struct str id) {
     return digest_table(id.p, id.n) ^ table_hash_number(type_no);
 }
 
@@ -85,8 +92,13 @@ void window_entry(const struct window *w, const struct window_stream *s, uint32_
 }
 
 const struct window_command *window_command(const struct window *w, uint64_t aggregate, struct str id) {
+    return window_command_hashed(w, window_command_hash(aggregate, id), aggregate, id);
+}
+
+const struct window_command *window_command_hashed(const struct window *w, uint64_t hash, uint64_t aggregate,
+                                                   struct str id) {
     struct table_probe probe;
-    uint32_t i = table_first(&w->command_table, hash_command(aggregate, id), &probe);
+    uint32_t i = table_first(&w->command_table, hash, &probe);
     while (i != TABLE_NONE && !(w->commands[i].aggregate == aggregate && str_eq(w->commands[i].id, id)))
         i = table_next(&w->command_table, &probe);
     return i == TABLE_NONE ? NULL : &w->commands[i];
@@ -105,7 +117,7 @@ const struct made *window_made(const struct window *w, uint64_t aggregate) {
 const struct made *window_name(const struct window *w, uint32_t type_no, struct str id) {
     const struct made *gone = NULL;
     struct table_probe probe;
-    uint32_t i = table_first(&w->name_table, hash_name(type_no, id), &probe);
+    uint32_t i = table_first(&w->name_table, window_name_hash(type_no, id), &probe);
     for (; i != TABLE_NONE; i = table_next(&w->name_table, &probe)) {
         const struct made *m = i & NAME_UNMADE ? &w->unmade[i & ~NAME_UNMADE] : &w->made[i];
         if (m->type_no != type_no || !str_eq(m->id, id))
@@ -136,11 +148,6 @@ void window_chunk(const struct window *w, const struct window_type *t, size_t i,
 }
 
 /* --- taking in */
-
-static int contradicts(const struct decoded_record *r, const char *why, struct err *err) {
-    return err_set(err, EBADMSG, "aggregate %llu, position %llu: %s", (unsigned long long)r->aggregate,
-                   (unsigned long long)r->position, why);
-}
 
 static struct window_type *type_touch(struct window *w, uint32_t no) {
     uint32_t i = type_find(w, no);
@@ -239,27 +246,22 @@ static int stream_grow(struct window *w, struct window_stream *s) {
 }
 
 /* The stream of a command with events, made when it is the first here. */
-static int stream_touch(struct window *w, const struct decoded_record *r, struct window_stream **out, struct err *err) {
-    uint32_t i = stream_find(w, r->aggregate);
-    if (i == TABLE_NONE) {
-        i = (uint32_t)w->n_streams;
-        struct window_entry *entries = entries_alloc(w, 0);
-        if (!entries || !ARRAY_ROOM(w->streams, w->n_streams, w->streams_cap) ||
-            table_put(&w->stream_table, table_hash_number(r->aggregate), i) < 0)
-            return -ENOMEM;
-        w->streams[w->n_streams++] = (struct window_stream){
-            .aggregate = r->aggregate, .first_version = r->version, .offset = r->offset, .entries = entries};
-    }
-    struct window_stream *s = *out = &w->streams[i];
-    if (s->n && (r->version != s->first_version + s->n || r->offset != s->entries[s->n - 1].end))
-        return contradicts(r, "its version or offset does not follow the event before", err);
-    return 0;
+static struct window_stream *stream_touch(struct window *w, const struct decoded_record *r) {
+    if (r->stream < w->n_streams)
+        return &w->streams[r->stream];
+    struct window_entry *entries = entries_alloc(w, 0);
+    if (!entries || !ARRAY_ROOM(w->streams, w->n_streams, w->streams_cap) ||
+        table_put(&w->stream_table, table_hash_number(r->aggregate), (uint32_t)w->n_streams) < 0)
+        return NULL;
+    struct window_stream *s = &w->streams[w->n_streams++];
+    *s = (struct window_stream){
+        .aggregate = r->aggregate, .first_version = r->version, .offset = r->offset, .entries = entries};
+    return s;
 }
 
-static int events_apply(struct window *w, const struct decoded *d, const struct decoded_record *r, uint32_t *type,
-                        struct err *err) {
-    struct window_stream *s = NULL;
-    int e = stream_touch(w, r, &s, err);
+static int events_apply(struct window *w, const struct decoded *d, const struct decoded_record *r, uint32_t *type) {
+    struct window_stream *s = stream_touch(w, r);
+    int e = s ? 0 : -ENOMEM;
     uint64_t end = r->offset;
     for (uint32_t i = 0; e == 0 && i < r->n_events; i++) {
         const struct decoded_event *event = &d->events[r->first_event + i];
@@ -276,9 +278,7 @@ static int events_apply(struct window *w, const struct decoded *d, const struct 
     return e;
 }
 
-static int command_id_apply(struct window *w, const struct decoded_record *r, struct err *err) {
-    if (window_command(w, r->aggregate, r->id))
-        return contradicts(r, "a command's id comes twice", err);
+static int command_id_apply(struct window *w, const struct decoded_record *r) {
     struct window_command c = {
         .aggregate = r->aggregate,
         .id = arena_copy(&w->arena, r->id),
@@ -286,45 +286,33 @@ static int command_id_apply(struct window *w, const struct decoded_record *r, st
     };
     memcpy(c.is.content, r->content, DIGEST_CONTENT);
     if (!c.id.p || !ARRAY_ROOM(w->commands, w->n_commands, w->commands_cap) ||
-        table_put(&w->command_table, hash_command(c.aggregate, c.id), (uint32_t)w->n_commands) < 0)
+        table_put(&w->command_table, r->hash, (uint32_t)w->n_commands) < 0)
         return -ENOMEM;
     w->commands[w->n_commands++] = c;
     return 0;
 }
 
-/* A command without events has the version of its aggregate. */
-static int no_events_apply(const struct window *w, const struct decoded_record *r, struct err *err) {
-    const struct window_stream *s = window_stream(w, r->aggregate);
-    if (s && r->version != s->first_version + s->n - 1)
-        return contradicts(r, "a command without events has another version than its aggregate", err);
-    return 0;
-}
-
 static int command_apply(struct window *w, struct types *types, const struct decoded *d, const struct decoded_record *r,
-                         uint32_t *event_type, struct err *err) {
-    int e = r->id.n ? command_id_apply(w, r, err) : 0;
+                         uint32_t *event_type) {
+    int e = r->id.n ? command_id_apply(w, r) : 0;
     if (e < 0 || r->n_events == 0)
-        return e < 0 ? e : no_events_apply(w, r, err);
+        return e;
     struct type *type = types_get(types, r->type_no);
     struct window_type *touched = type_touch(w, r->type_no);
     if (!touched || type_offset(w, touched, type->is.bytes) < 0)
         return -ENOMEM;
-    e = events_apply(w, d, r, event_type, err);
-    for (uint32_t i = 0; i < r->n_events; i++)
-        type->is.bytes += d->events[r->first_event + i].size;
+    e = events_apply(w, d, r, event_type);
+    type->is.bytes += r->bytes;
     type->is.events += r->n_events;
     type->is.time = d->events[r->first_event + r->n_events - 1].time;
     return e;
 }
 
-static int name_apply(struct window *w, struct types *types, const struct decoded_record *r, struct err *err) {
-    const struct made *same = window_name(w, r->type_no, r->name);
-    if (same && !same->undeclared)
-        return contradicts(r, "its name is another one's", err);
+static int name_apply(struct window *w, struct types *types, const struct decoded_record *r) {
     struct made m = {.no = r->aggregate, .time = r->time, .type_no = r->type_no};
     m.id = arena_copy(&w->arena, r->name);
     if (!m.id.p || !type_touch(w, r->type_no) || !ARRAY_ROOM(w->made, w->n_made, w->made_cap) ||
-        table_put(&w->name_table, hash_name(m.type_no, m.id), (uint32_t)w->n_made) < 0)
+        table_put(&w->name_table, window_name_hash(m.type_no, m.id), (uint32_t)w->n_made) < 0)
         return -ENOMEM;
     w->made[w->n_made++] = m;
     types_get(types, r->type_no)->is.aggregates++;
@@ -343,41 +331,38 @@ static int undeclare_apply(struct window *w, struct types *types, const struct d
     m.id = arena_copy(&w->arena, r->name);
     uint32_t i = (uint32_t)w->n_unmade;
     if (!m.id.p || !ARRAY_ROOM(w->unmade, w->n_unmade, w->unmade_cap) ||
-        table_put(&w->name_table, hash_name(m.type_no, m.id), i | NAME_UNMADE) < 0 ||
+        table_put(&w->name_table, window_name_hash(m.type_no, m.id), i | NAME_UNMADE) < 0 ||
         table_put(&w->unmade_table, table_hash_number(m.no), i) < 0)
         return -ENOMEM;
     w->unmade[w->n_unmade++] = m;
     return 0;
 }
 
-static int schema_apply(struct window *w, struct schemas *schemas, const struct index_schema *schema, struct err *err) {
+static int schema_apply(struct window *w, struct schemas *schemas, const struct index_schema *schema) {
     if (!ARRAY_ROOM(w->schemas, w->n_schemas, w->schemas_cap))
         return -ENOMEM;
     int e = schemas_add(schemas, schema, &w->schemas[w->n_schemas]);
     if (e == 0)
         w->n_schemas++;
-    if (e != -EEXIST)
-        return e;
-    return err_set(err, EBADMSG, "type %u: version %u of the schema of the %s %.*s comes twice", schema->type_no,
-                   schema->version, schema->of_command ? "command" : "event", (int)schema->name.n, schema->name.p);
+    return e;
 }
 
 static int record_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
-                        const struct decoded_record *r, uint32_t *event_type, struct err *err) {
+                        const struct decoded_record *r, uint32_t *event_type) {
     switch (r->kind) {
     case RECORD_COMMAND:
-        return command_apply(w, types, d, r, event_type, err);
+        return command_apply(w, types, d, r, event_type);
     case RECORD_TYPE:
         return type_touch(w, r->type_no) ? types_make(types, r->type_no, r->time) : -ENOMEM;
     case RECORD_NAME:
-        return name_apply(w, types, r, err);
+        return name_apply(w, types, r);
     case RECORD_UNDECLARE:
         return undeclare_apply(w, types, r);
     case RECORD_UNTYPE:
         types_get(types, r->type_no)->exists = false;
         return type_touch(w, r->type_no) ? 0 : -ENOMEM;
     case RECORD_SCHEMA:
-        return schema_apply(w, schemas, &r->schema, err);
+        return schema_apply(w, schemas, &r->schema);
     case RECORD_DECLARE:
         break;
     }
@@ -394,20 +379,21 @@ static int chunk_apply(struct window *w, const struct chunk_header *h) {
     return type_offset(w, whole, h->log_offset);
 }
 
-/* Streams are met in no order, so that each costs several cache misses; asked for ahead they come side by side. */
+/* Between the check and this the block was written, and the caches have other things in them. */
 static void streams_fetch(const struct window *w, const struct decoded *d, const struct decoded_chunk *chunk) {
     const struct decoded_record *r = &d->records[chunk->first_record], *end = r + chunk->n_records;
-    for (const struct decoded_record *k = r; k < end; k++)
-        table_fetch(&w->stream_table, table_hash_number(k->aggregate));
     for (const struct decoded_record *k = r; k < end; k++) {
-        const struct window_stream *s = window_stream(w, k->aggregate);
-        if (s)
-            __builtin_prefetch(&s->entries[s->n], 1);
+        if (k->stream < w->n_streams)
+            __builtin_prefetch(&w->streams[k->stream]);
+        if (k->id.n)
+            table_fetch(&w->command_table, k->hash);
     }
+    for (const struct decoded_record *k = r; k < end; k++)
+        if (k->stream < w->n_streams)
+            __builtin_prefetch(&w->streams[k->stream].entries[w->streams[k->stream].n], 1);
 }
 
-int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
-                 struct err *err) {
+int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d) {
     uint32_t event_type = 0;
     int e = 0;
     for (size_t c = 0; e == 0 && c < d->n_chunks; c++) {
@@ -415,7 +401,7 @@ int window_apply(struct window *w, struct types *types, struct schemas *schemas,
         streams_fetch(w, d, chunk);
         e = chunk_apply(w, &chunk->header);
         for (uint32_t i = 0; e == 0 && i < chunk->n_records; i++)
-            e = record_apply(w, types, schemas, d, &d->records[chunk->first_record + i], &event_type, err);
+            e = record_apply(w, types, schemas, d, &d->records[chunk->first_record + i], &event_type);
     }
     w->weight += d->weight;
     w->bytes += d->bytes;
@@ -424,6 +410,7 @@ int window_apply(struct window *w, struct types *types, struct schemas *schemas,
 }
 
 void window_seal(struct window *w, const struct types *types) {
+    seen_free(&w->seen);
     for (size_t i = 0; i < w->n_types; i++) {
         const struct type *type = types_get(types, w->types[i].no);
         if (!type)

@@ -32,7 +32,8 @@ struct window_stream {
     uint64_t offset; /* of the stream, before the first entry */
     struct window_entry *entries;
     uint32_t n;
-    uint8_t class; /* room for 1 << class entries */
+    uint32_t checked; /* of the thread that applies: which record was its last one, see window_check.c */
+    uint8_t class;    /* room for 1 << class entries */
 };
 
 struct window_command {
@@ -60,6 +61,19 @@ struct window_type {
     bool exists;
 };
 
+/* What a block that is being checked has said of streams that the window lacks, ids, names and schemas. */
+struct window_seen_item {
+    uint32_t record; /* of the block: the last one that says it */
+    uint32_t what;
+};
+
+struct window_seen {
+    struct table table;
+    struct window_seen_item *items;
+    size_t n, cap;
+    uint32_t n_fresh; /* streams that the block makes */
+};
+
 #define WINDOW_CLASSES 32
 
 struct window {
@@ -83,21 +97,30 @@ struct window {
     struct table stream_table, command_table, name_table, unmade_table, type_table, event_type_table, kind_table;
     struct arena arena;
     struct window_spare *spare[WINDOW_CLASSES]; /* pieces of entries that streams have outgrown */
+
+    struct window_seen seen;
+    uint32_t n_checked; /* records of the blocks before that were checked */
 };
 
 struct window *window_new(const struct index_head *after); /* NULL when out of memory */
 void window_free(struct window *w);                        /* NULL is fine */
 size_t window_memory(const struct window *w);              /* roughly */
 
-/* Takes in a block and brings the counts of types and the schemas up to date. 0, -ENOMEM, or -EBADMSG when the block
- * contradicts what the window or the schemas hold; it is of no use then. */
-int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
-                 struct err *err);
+/* Whether the block can be taken in, and where its records will find their streams. Changes nothing that others read.
+ * 0, -ENOMEM, or -EBADMSG when it contradicts what the window or the schemas hold, or itself. */
+int window_check(struct window *w, const struct schemas *schemas, struct decoded *d, struct err *err);
+/* Takes in the block that window_check() has just passed and brings the counts of types and the schemas up to date. 0
+ * or -ENOMEM; the window is of no use then. */
+int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d);
 
 /* --- looking up; what is given stays where it is until the next window_apply() */
 const struct window_stream *window_stream(const struct window *w, uint64_t aggregate);
 void window_entry(const struct window *w, const struct window_stream *s, uint32_t i, struct run_entry *out);
 const struct window_command *window_command(const struct window *w, uint64_t aggregate, struct str id);
+uint64_t window_command_hash(uint64_t aggregate, struct str id);
+const struct window_command *window_command_hashed(const struct window *w, uint64_t hash, uint64_t aggregate,
+                                                   struct str id);
+uint64_t window_name_hash(uint32_t type_no, struct str id);
 /* An aggregate that was made or undeclared in this window. */
 const struct made *window_made(const struct window *w, uint64_t aggregate);
 /* The one that a name means, or, when that was undeclared here, one with undeclared set. */

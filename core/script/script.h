@@ -74,8 +74,9 @@ enum {
 
 /* --- loading and looking at definitions */
 
-/* Runs a file, which must return a table. `name` is what faults call it. With `tests`, more functions are there (see
- * script_define()). */
+/* Runs a file, which must return a table. `name` is what faults call it. Then everything that its functions can reach
+ * is frozen, and a function that assigns to a variable outside itself is refused: handlers keep nothing between calls.
+ */
 int script_load(struct script *s, const char *name, struct str text, script_value *out, struct script_fault *fault);
 
 enum script_kind {
@@ -119,6 +120,11 @@ int script_to_json(struct script *s, script_value v, struct buf *out, struct scr
 int script_freeze(struct script *s, script_value v, struct buf *out, struct script_fault *fault);
 int script_thaw(struct script *s, struct str frozen, script_value *out); /* also -EUCLEAN: not what was frozen */
 
+/* Whether a small value can be frozen, cheaply: what has more than SCRIPT_CHECK_VALUES values in it is taken to be
+ * good. SCRIPT_FAILED as script_freeze() would. */
+#define SCRIPT_CHECK_VALUES 200
+int script_check(struct script *s, script_value v, struct script_fault *fault);
+
 /* --- handlers of aggregates */
 
 /* What a handler is told of an event: an object with the members type, data, aggregate ("order/1001"), subject
@@ -146,8 +152,8 @@ struct script_command {
     uint8_t seed[16];
 };
 
-/* Events that a handler made: type and data (minified JSON), in the order in which it returned them; in the arena that
- * was given. */
+/* Events that a handler made: type and data (minified JSON, followed by JSON_PADDING readable bytes), in the order in
+ * which it returned them; in the arena that was given. */
 struct script_made {
     struct str type, data;
 };

@@ -17,6 +17,7 @@ struct touch {
     struct live *live;
     const struct head *head;
     size_t command;
+    struct str snapshot; /* to be written with the block; p NULL: none */
 };
 
 struct handlers {
@@ -189,7 +190,7 @@ static int touch(struct handlers *h, struct live *live, const struct head *head)
         h->touched = touched;
         h->touched_room = room;
     }
-    h->touched[h->n_touched++] = (struct touch){live, head, h->command};
+    h->touched[h->n_touched++] = (struct touch){.live = live, .head = head, .command = h->command};
     live->touched = true;
     return 0;
 }
@@ -299,6 +300,21 @@ static void seed_of(struct handlers *h, const struct command *c, struct str aggr
     buf_free(&from);
 }
 
+/* The primary group first, then the others, each once. */
+static int gids_of(struct handlers *h, const uint32_t **out, size_t *n) {
+    const struct identity *who = &h->caller->who;
+    uint32_t *gids = arena_alloc(&h->arena, (who->n_gids + 1) * sizeof *gids);
+    if (!gids)
+        return -ENOMEM;
+    gids[0] = who->gid;
+    *n = 1;
+    for (size_t i = 0; i < who->n_gids; i++)
+        if (who->gids[i] != who->gid)
+            gids[(*n)++] = who->gids[i];
+    *out = gids;
+    return 0;
+}
+
 static int tell_command(struct handlers *h, const struct command *c, const struct head *head, uint64_t time,
                         uint64_t position, struct script_command *out) {
     char *at = arena_alloc(&h->arena, EVENT_TIME_CHARS);
@@ -313,10 +329,10 @@ static int tell_command(struct handlers *h, const struct command *c, const struc
                                    .correlationid = c->correlationid.n ? c->correlationid : c->id,
                                    .version = head->version + head->staged,
                                    .uid = h->caller->who.uid,
-                                   .gids = h->caller->who.gids,
-                                   .n_gids = h->caller->who.n_gids,
                                    .data = c->tree};
     seed_of(h, c, aggregate, position, out->seed);
+    if (gids_of(h, &out->gids, &out->n_gids) < 0)
+        return -ENOMEM;
     return meta_tree(h, c->meta, &out->meta);
 }
 
@@ -483,11 +499,24 @@ static enum outcome refuse_taken(struct handlers *h, const struct unique_clash *
                   (int)c->after.n, c->after.p, clash->holder);
 }
 
+/* A state must be one that can be kept and shown. A small one is looked at after each command, a large one when a
+ * snapshot is due: a command must not cost more the larger a state grows. */
+static int keep(struct handlers *h, struct touch *touch, struct script_fault *fault) {
+    struct live *live = touch->live;
+    if (fold_is_due(&live->fold, h->options.snapshot_every))
+        return fold_save(h->folder, &live->fold, &h->arena, &touch->snapshot, fault);
+    return script_check(domain_vm_script(h->vm), live->fold.state, fault);
+}
+
 enum outcome handlers_judge(struct handlers *h, struct refusal *refusal) {
     struct script_fault fault = {0};
     struct unique_clash clash;
     struct err err = {0};
     int r = 0;
+    for (size_t i = 0; r == 0 && i < h->n_touched; i++)
+        r = keep(h, &h->touched[i], &fault);
+    if (r != 0)
+        return refuse_failed(h, NULL, "evolve", r, &fault, refusal);
     for (size_t i = 0; r == 0 && i < h->n_touched; i++)
         for (size_t k = 0; r == 0 && k < h->touched[i].live->type->n_rules; k++)
             r = rule_apply(h, &h->touched[i], k, &fault);
@@ -542,20 +571,12 @@ static int changes_accept(struct handlers *h) {
     return r;
 }
 
-/* A state that cannot be frozen is folded from an older snapshot, or from the beginning: slower, not wrong. */
-static int snapshot_take(struct handlers *h, const struct touch *touch) {
-    struct script_fault fault;
-    struct str key, value;
-    struct live *live = touch->live;
-    if (!fold_is_due(&live->fold, h->options.snapshot_every))
+static int snapshot_write(struct handlers *h, const struct touch *touch) {
+    char key[SNAPSHOT_KEY_BYTES];
+    if (!touch->snapshot.p)
         return 0;
-    int r = fold_save(h->folder, live->type, &live->fold, touch->head->no, &h->arena, &key, &value, &fault);
-    if (r == SCRIPT_FAILED) {
-        const struct handler_failure failure = {NULL, h->caller, &fault, "a snapshot"};
-        h->options.report(h->options.arg, &failure);
-        return 0;
-    }
-    return r == 0 ? changes_put(&h->young, key, value) : r;
+    snapshot_key(touch->live->type->fold, touch->head->no, touch->live->fold.version, key);
+    return changes_put(&h->young, (struct str){key, sizeof key}, touch->snapshot);
 }
 
 int handlers_end(struct handlers *h) {
@@ -563,7 +584,7 @@ int handlers_end(struct handlers *h) {
     for (size_t i = 0; i < h->n_touched; i++) {
         h->touched[i].live->touched = false;
         if (r == 0)
-            r = snapshot_take(h, &h->touched[i]);
+            r = snapshot_write(h, &h->touched[i]);
     }
     h->n_touched = 0;
     return r;

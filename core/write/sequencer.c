@@ -23,7 +23,7 @@ struct flight {
     struct block_builder *block;
     struct part *parts;
     size_t n_parts, room;
-    const struct changes *changes; /* of the folds family, written with it; or NULL */
+    struct changes changes; /* of the folds family, written with it: a view of what the handlers keep meanwhile */
 };
 
 struct sequencer {
@@ -92,28 +92,43 @@ static int room_for(struct sequencer *s, size_t n) {
     return 0;
 }
 
-static int block_write(struct sequencer *s, struct block_builder *b, const struct changes *folds, struct err *err) {
+/* The block as it will be written, with `link` its own, and checked: what a mistake of ours made wrong is found here
+ * and not by the next start, which could not open the log any more. */
+static int block_check(struct sequencer *s, struct block_builder *b, size_t n_folds, uint8_t link[DIGEST_CHAIN],
+                       struct err *err) {
     int r = block_finish(b);
-    size_t n = block_chunks(b), n_folds = folds ? folds->n : 0;
+    size_t n = block_chunks(b);
     if (r < 0 || room_for(s, n + n_folds) < 0)
         return err_set(err, ENOMEM, "out of memory for a block");
     block_relink(b, s->link);
-    block_link(b, s->link);
+    block_link(b, link);
     for (size_t i = 0; i < n; i++) {
         s->changes[i] = (struct db_change){.family = DB_LOG};
         block_chunk(b, i, &s->changes[i].key, &s->changes[i].value);
         s->values[i] = s->changes[i].value;
     }
-    if (n_folds)
-        memcpy(s->changes + n, folds->list, n_folds * sizeof *folds->list);
-    return db_write(s->options.db, s->changes, n + n_folds, s->options.sync, err);
+    return index_check(s->options.index, s->values, n, link, err);
+}
+
+static int block_write(struct sequencer *s, struct block_builder *b, const struct changes *folds, struct err *err) {
+    uint8_t link[DIGEST_CHAIN];
+    int r = block_check(s, b, folds->n, link, err);
+    size_t n = block_chunks(b);
+    if (r < 0)
+        return r;
+    if (folds->n)
+        memcpy(s->changes + n, folds->list, folds->n * sizeof *folds->list);
+    r = db_write(s->options.db, s->changes, n + folds->n, s->options.sync, err);
+    if (r == 0)
+        memcpy(s->link, link, DIGEST_CHAIN);
+    return r;
 }
 
 /* Readers see the block before anybody is told of it. The noted head follows the sync: it must never be ahead. */
 static int block_commit(struct sequencer *s, const struct flight *f, struct err *err) {
-    int r = block_write(s, f->block, f->changes, err);
+    int r = block_write(s, f->block, &f->changes, err);
     if (r == 0)
-        r = index_apply(s->options.index, s->values, block_chunks(f->block), s->link, err);
+        r = index_apply(s->options.index, err);
     if (r < 0)
         return r;
     atomic_fetch_add_explicit(&s->blocks, 1, memory_order_relaxed);
@@ -325,12 +340,15 @@ static struct flight *build_begin(struct sequencer *s) {
 }
 
 static void build_end(struct sequencer *s, struct flight *f) {
-    f->changes = NULL;
+    f->changes = (struct changes){0};
     if (block_empty(f->block))
         return;
     decide_end(s->decider);
     check_broken(s);
-    f->changes = decide_changes(s->decider);
+    /* By value: what the pointer leads to is the next block's as soon as that is begun. */
+    const struct changes *changes = decide_changes(s->decider);
+    if (changes)
+        f->changes = *changes;
 }
 
 /* Fills the block until it is full, or the queue is empty with no group in the middle; then waits for the committer

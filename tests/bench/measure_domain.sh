@@ -37,7 +37,7 @@ domain_bulk_none() {
   for writers in 1 4; do
     store=$(new_store domain-bulk)
     mount_esfs "$store"
-    measure none "with a domain, writers: $writers" writer -p -b 4177 -w $writers -s "$seconds" "$mnt/commands"
+    measure "no domain" "with a domain, writers: $writers" writer -p -b 4177 -w $writers -s "$seconds" "$mnt/commands"
     unmount
   done
   rm -rf "$store"
@@ -64,22 +64,20 @@ domain_cold() {
   first_read "state.json at 500,050 of 1,000,000, cold" $order/at/500050/state.json
 }
 
-# domain_one MEASURE TYPE
+# domain_one WHO TYPE: single commands to the one aggregate of a type.
 domain_one() {
   local version
   version=$(<"$mnt/$2/order-000000/version")
-  measure esfs "$1" writer -t "$2" -a 1 -v "$version" -s "$seconds" "$mnt/commands"
+  measure "$1" "one command after 1,000,000 events" writer -t "$2" -a 1 -v "$version" -s "$seconds" "$mnt/commands"
 }
 
-domain_latency() {
-  mount_domain "$domain_store"
-  domain_one "one command, 10 events" cart
-  domain_one "one command, 1,000,000 events" order
-  unmount
-}
+domain_one_many() { domain_one esfs order; }
+domain_one_few() { domain_one "after 10" cart; }
 
 domain_round() {
   in_turn domain_bulk_esfs domain_bulk_none
   domain_cold
-  domain_latency
+  mount_domain "$domain_store"
+  in_turn domain_one_many domain_one_few
+  unmount
 }

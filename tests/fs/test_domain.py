@@ -262,6 +262,30 @@ def test_state_is_changed_by_evolve_alone(bank):
     check_accounts(bank)
 
 
+def test_a_decision_may_look_at_thousands_of_aggregates(daemons, place):
+    """More than live states may take."""
+    mount = started(daemons, place, options=["states=64K"], files={"aggregates/order.lua": order(
+        "E = { evolve = function(s, e) s.x = e.data.x end }",
+        """Put = { decide = function(_, cmd) return event("E", cmd.data) end },
+        Sum = { decide = function(_, cmd, get)
+          local n = 0
+          for i = 1, cmd.data.n do n = n + #get("order/" .. i).x end
+          return event("E", { x = tostring(n) }) end }""")})
+    n = lib.size(3000, 300)
+    mount.append("order", *[{"type": "Put", "aggregate": str(i + 1), "data": {"x": "y" * 1000}} for i in range(n)])
+    accepted(mount, "order", "Sum", {"n": n}, aggregate="sum")
+    assert state(mount, "order/sum") == {"x": str(n * 1000)}
+    with mount.commands() as c:
+        result = c.ask([{"aggregate": f"order/{i % n + 1}", "type": "Put", "data": {"x": str(i)}} for i in range(2 * n)]
+                       + [{"aggregate": "order/sum", "type": "Sum", "data": {"n": n}}])
+    assert result["status"] == "appended" and len(result["commands"]) == 2 * n + 1
+    assert state(mount, "order/sum") == {"x": str(sum(len(str(i)) for i in range(n, 2 * n)))}
+    for i in (0, 1, n - 1):
+        assert state(mount, f"order/{i + 1}") == {"x": str(n + i)}
+    mount.crash()
+    assert state(mount, "order/1") == {"x": str(n)}
+
+
 # --- ids and versions
 
 @pytest.mark.parametrize("n", [0, 1, 3])

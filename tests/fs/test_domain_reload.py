@@ -13,6 +13,7 @@ import pytest
 import lib
 import lib_domain
 from lib import line
+from lib_daemon import wait_for_process_end
 from lib_domain import (accepted, account_fold, accounts_of, check_accounts, loaded, opened, order, refused, reload,
                         send, started, state, stream)
 
@@ -98,6 +99,24 @@ def test_the_trigger_can_only_be_written(letters, daemons, place):
     other.process.send_signal(signal.SIGHUP)
     other.append("", lib.command(aggregate="order/1"))
     assert other.alive()
+
+
+def test_a_relative_directory_is_found_by_a_daemon_in_the_background(letters, place):
+    """Which has left the directory that it was started in."""
+    letters.stop()
+    done = lib.run([lib.esfs(), letters.store, letters.mnt, "-o", "domain=" + os.path.relpath(letters.domain.path, place)],
+                   cwd=place)
+    assert done.rc == 0, done
+    pid = letters.status()["pid"]
+    try:
+        put_letter(letters.domain, "b")
+        assert reload(letters) is None
+        accepted(letters, "order", "Say", {"n": 1}, aggregate="1")
+        assert letters.events("order/1")[0]["data"]["lib"] == "b"
+        assert loaded(letters)["directory"] == letters.domain.path
+    finally:
+        assert lib.run(["fusermount3", "-u", letters.mnt]).rc == 0
+    wait_for_process_end(pid)
 
 
 def test_new_types_and_commands_come_and_empty_ones_go(bank):
@@ -216,6 +235,35 @@ def writing(mount, n=6):
         assert not w.faults, w.faults[0]
 
 
+@contextlib.contextmanager
+def reading(mount):
+    """A reader of all that is folded, which never fails and never sees two domains in one file."""
+    stop, faults, n = threading.Event(), [], [0]
+
+    def work():
+        names = ["views/state.json", "stream.ndjson", "at/1/state.json", "at/1..2/stream.ndjson", "at/0s-ago/state.json"]
+        try:
+            while not stop.is_set():
+                for name in names:
+                    text = mount.read("order/marks", name)
+                    assert text.endswith(b"\n") and [lib.strict(t) for t in text.splitlines()]
+                    n[0] += 1
+                assert loaded(mount)["types"] == ["order"] and os.listdir(mount.path("schemas")) == []
+        except (OSError, AssertionError, ValueError) as e:
+            faults.append(e)
+    readers = [threading.Thread(target=work) for _ in range(2)]
+    for t in readers:
+        t.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for t in readers:
+            t.join()
+    assert not faults, faults[0]
+    assert n[0] > 50
+
+
 def check_said(mount, writers, others):
     """Every command once, whole, and of one domain; `others`: ids of events that are not theirs."""
     by_id = {e["id"]: e for e in mount.log_events()}
@@ -235,7 +283,8 @@ def check_said(mount, writers, others):
 
 @pytest.mark.timeout(200)
 def test_nothing_is_lost_while_it_is_reloaded_again_and_again(letters):
-    with writing(letters) as writers:
+    accepted(letters, "order", "Twice", {"n": 0}, aggregate="marks")
+    with reading(letters), writing(letters) as writers:
         for i in range(lib.size(40, 10)):
             put_letter(letters.domain, "ab"[i % 2])
             assert reload(letters) is None, lib_domain.errors(letters)[-1:]

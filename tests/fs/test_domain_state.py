@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -135,6 +136,54 @@ def test_what_a_decider_passes_on_keeps_its_bytes(bank, data):
     bank.crash()
     assert in_state in state_bytes(bank, "account/a")
     assert in_state in state_bytes(bank, "account/a", 2)
+
+
+def any_text(chance):
+    """A string as JSON, of all planes of Unicode."""
+    chars = [chr(chance.choice([chance.randrange(32, 127), chance.randrange(0xa0, 0xd7ff),
+                                chance.randrange(0x10000, 0x10ffff)])) for _ in range(chance.randrange(6))]
+    return json.dumps("".join(chars), ensure_ascii=False)
+
+
+def any_value(chance, depth=0):
+    """JSON, minified."""
+    kind = chance.randrange(9 if depth < 4 else 6)
+    if kind == 0:
+        return chance.choice(["null", "true", "false"])
+    if kind == 1:
+        return str(chance.randrange(-(1 << 63), 1 << 63))
+    if kind == 2:
+        return repr(chance.random() * 10**chance.randrange(-20, 20))
+    if kind == 3:
+        return chance.choice(["0", "-0", "1.0", "1.50", "1e5", "1E-7", "0.1", "123456789012345678901234567890",
+                              "-1.10e+2", "3.0e0", "100", "1e22", "1e21", "123456.789e3"])
+    if kind == 4:
+        return any_text(chance)
+    if kind == 5:
+        return chance.choice(["[]", "{}", '""'])
+    if kind in (6, 7):
+        return "[" + ",".join(any_value(chance, depth + 1) for _ in range(chance.randrange(5))) + "]"
+    names = {chance.choice(["a", "b", "zz", "1", "2", "n", "é", ""]) + str(chance.randrange(9)) for _ in range(4)}
+    return "{" + ",".join(f'"{name}":{any_value(chance, depth + 1)}' for name in names) + "}"
+
+
+def test_any_json_goes_through_unharmed(daemons, place):
+    """Through a decider into the event, from there into the state, and from a state that was stored."""
+    seed = int(os.environ.get("ESFS_SEED", random.randrange(100_000)))
+    print("ESFS_SEED:", seed)
+    chance = random.Random(seed)
+    bank = started(daemons, place, "bank", options=["snapshot_every=20"])
+    opened(bank, "a")
+    documents = [('{"v":' + any_value(chance) + "}").encode() for _ in range(lib.size(1500, 300))]
+    with bank.commands("account/a") as c:
+        c.write_all(b"".join(b'{"type":"Note","data":' + d + b"}\n" for d in documents))
+    for document, text in zip(documents, bank.lines("account/a/events.ndjson")[1:], strict=True):
+        assert lib.data_bytes(text) == document
+    notes = sorted((str(n), document) for n, document in enumerate(documents, 2))
+    expected = b'"notes":{' + b",".join(b'"%s":%s' % (n.encode(), d) for n, d in notes) + b"}"
+    assert expected in state_bytes(bank, "account/a")
+    bank.crash()
+    assert expected in state_bytes(bank, "account/a")
 
 
 def test_white_space_between_is_left_out(bank):
@@ -337,6 +386,40 @@ def test_a_mount_without_the_domain_shows_the_events_as_they_are(daemons, place)
     bank.options = [bank.domain.option]
     bank.restart()
     assert state(bank, "account/a") == account_fold(bank.events("account/a"))
+
+
+def test_large_states_are_no_burden(bank):
+    """Megabytes of state: commands stay quick, the store does not grow by a state each time."""
+    n, tag = lib.size(40_000, 4000), "x" * 200
+    with bank.commands("account/a") as c:
+        for _ in range(n // 1000):
+            c.write_all(line({"type": "Tag", "data": {"tag": tag}}) * 1000)
+            c.results()
+    began = time.monotonic()
+    for _ in range(100):
+        accepted(bank, "account/a", "Tag", {"tag": tag})
+    assert time.monotonic() - began < lib.limit(3), "100 commands"
+    assert state(bank, "account/a")["tags"] == [tag] * (n + 100)
+    bank.crash()
+    accepted(bank, "account/a", "Tag", {"tag": "end"})
+    assert state(bank, "account/a")["tags"][-2:] == [tag, "end"]
+    events = os.stat(bank.path("log.ndjson")).st_size
+    stored = sum(os.stat(os.path.join(top, name)).st_size for top, _, names in os.walk(bank.store) for name in names)
+    assert stored < 4 * events + (80 << 20), (stored, events)
+
+
+def test_events_from_before_the_domain_are_folded_too(daemons, place):
+    bank = lib_domain.prepared(daemons, place, "bank")
+    options, bank.options = bank.options, []
+    bank.start()
+    bank.append("", *[{"aggregate": "account/a", "type": kind, "data": data} for kind, data in
+                      [("Tagged", {"tag": "old"}), ("Withdrawn", {"amount": 7}), ("Tagged", {"tag": "older"})]])
+    bank.restart(options)
+    assert state(bank, "account/a") == account_fold(bank.events("account/a")) == {
+        "id": "a", "balance": -7, "moves": 1, "tags": ["old", "older"], "notes": {}}
+    accepted(bank, "account/a", "Tag", {"tag": "new"})
+    assert bank.version("account/a") == 4
+    check_accounts(bank)
 
 
 # --- tools that copy

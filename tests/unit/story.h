@@ -323,9 +323,11 @@ static inline void story_block_end(struct story *s, struct index *ix) {
         block_chunk(s->builder, i, &changes[i].key, &changes[i].value);
         values[i] = changes[i].value;
     }
+    if (ix && index_check(ix, values, n, s->head.link, &err) != 0)
+        fail_msg("%s", err.text);
     if (db_write(s->db, changes, n, false, &err) != 0)
         fail_msg("%s", err.text);
-    if (ix && index_apply(ix, values, n, s->head.link, &err) != 0)
+    if (ix && index_apply(ix, &err) != 0)
         fail_msg("%s", err.text);
     free(values);
     free(changes);

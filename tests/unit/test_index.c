@@ -936,7 +936,7 @@ static void a_block_that_does_not_follow_is_refused(void **state) {
     struct err err = {0};
     struct str key, value;
     block_chunk(s.builder, 0, &key, &value);
-    assert_int_equal(index_apply(ix, &value, 1, s.head.link, &err), -EBADMSG);
+    assert_int_equal(index_check(ix, &value, 1, s.head.link, &err), -EBADMSG);
     assert_true(err.text[0]);
     check_all(ix, &s);
     index_close(ix);
@@ -1016,7 +1016,7 @@ static int schema_twice(struct index *ix, struct story *s, struct err *err) {
     block_chunk(s->builder, 0, &key, &value);
     const struct db_change change = {DB_LOG, key, value, false};
     assert_int_equal(db_write(s->db, &change, 1, true, NULL), 0);
-    return index_apply(ix, &value, 1, link, err);
+    return index_check(ix, &value, 1, link, err);
 }
 
 static void a_schema_that_comes_twice_is_damage(void **state) {

@@ -23,6 +23,7 @@ static const struct {
      "    Undeclared = { decide = function() return event(\"Nowhere\", {}) end },\n"
      "    Retired = { decide = function() return event(\"Old\", {}) end },\n"
      "    Unfoldable = { decide = function() return event(\"Bad\", {}) end },\n"
+     "    Unkeepable = { decide = function() return event(\"Odd\", {}) end },\n"
      "    Meddle = { decide = function(o) o.status = \"meddled\" end },\n"
      "    Id = { decide = function(o, cmd) return event(\"Told\", { id = cmd.uuid(1) }) end },\n"
      "  },\n"
@@ -32,6 +33,7 @@ static const struct {
      "    Told = { evolve = function(o, e) o.told = e.data end },\n"
      "    Released = { evolve = function(o) o.number = nil end },\n"
      "    Bad = { evolve = function(o) o.nothing.at.all = 1 end },\n"
+     "    Odd = { evolve = function(o) o.items[1] = function() end end },\n"
      "    Old = { retired = true },\n"
      "  },\n"
      "}\n"},
@@ -215,6 +217,7 @@ static void what_handlers_do_wrong_is_refused(void **state) {
     refused(f, OUTCOME_HANDLER_FAILED, "none of its events", "{\"aggregate\":\"order/1\",\"type\":\"Undeclared\"}");
     refused(f, OUTCOME_HANDLER_FAILED, "which is retired", "{\"aggregate\":\"order/1\",\"type\":\"Retired\"}");
     refused(f, OUTCOME_HANDLER_FAILED, "order.lua:", "{\"aggregate\":\"order/1\",\"type\":\"Unfoldable\"}");
+    refused(f, OUTCOME_HANDLER_FAILED, "items[1]", "{\"aggregate\":\"order/1\",\"type\":\"Unkeepable\"}");
     accepted(f, 0, "{\"aggregate\":\"order/1\",\"type\":\"Meddle\"}");
     state_is(f, "order/1", "{\"items\":[],\"sum\":0}");
 }

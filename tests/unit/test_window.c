@@ -193,7 +193,9 @@ static int shop_apply(struct shop *s) {
     struct decoded_scope scope = {&s->types, story_store_id, find_nothing, s};
     int r = decoded_read(&s->decoded, &scope, &s->head, chunks, n, s->story.head.link, NULL);
     if (r == 0)
-        r = window_apply(s->window, &s->types, &s->schemas, &s->decoded, NULL);
+        r = window_check(s->window, &s->schemas, &s->decoded, NULL);
+    if (r == 0)
+        r = window_apply(s->window, &s->types, &s->schemas, &s->decoded);
     if (r == 0)
         s->head = s->decoded.after.head;
     return r;

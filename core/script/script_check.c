@@ -1,0 +1,157 @@
+#include "script_private.h"
+
+#include <errno.h>
+#include <math.h>
+
+#define CHECK_TEXT_MAX 256 /* bytes; longer text is looked at when it is frozen */
+
+/* A walk that allocates nothing and raises nothing. It counts on after a doubt: the order of lua_next() differs from
+ * run to run, and whether a state is too large to be judged must not. */
+struct check {
+    lua_State *L;
+    struct script *s;
+    int n;                                          /* values seen */
+    int depth;                                      /* of above[] */
+    bool doubtful;                                  /* the real thing must say what is wrong, if anything */
+    const void *above[2 * SCRIPT_CHECK_VALUES + 1]; /* the tables that the walk is in, and what they stand for */
+};
+
+static bool value_check(struct check *c);
+
+/* Whether the metatable on top, popped, lets its table be an object with members; *target: it stands for another. */
+static bool metatable_check(struct check *c, int table, bool *target) {
+    lua_State *L = c->L;
+    const void *mt = lua_topointer(L, -1);
+    if (mt == c->s->array_mt) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (mt == c->s->shield_mt || mt == c->s->event_mt) {
+        c->doubtful = true;
+        lua_pop(L, 1);
+        return true;
+    }
+    bool object = true;
+    if (lua_rawgetp(L, -1, &key_digits) != LUA_TNIL) {
+        lua_rawgetp(L, -2, &key_shape);
+        object = lua_topointer(L, -1) != c->s->array_mt;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 2);
+    *target = lua_rawgetp(L, table, &key_target) == LUA_TTABLE;
+    lua_pop(L, 1);
+    return object;
+}
+
+static void name_check(struct check *c, int at) {
+    struct str name;
+    name.p = lua_tolstring(c->L, at, &name.n);
+    if (name.n <= CHECK_TEXT_MAX && !utf8_is_valid(name.p, name.n))
+        c->doubtful = true;
+}
+
+/* False when there were too many values. */
+static bool members_check(struct check *c, int table, bool object) {
+    lua_State *L = c->L;
+    lua_Unsigned length = lua_rawlen(L, table), items = 0, names = 0;
+    for (lua_pushnil(L); lua_next(L, table);) {
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            names++;
+            name_check(c, -2);
+        } else if (lua_isinteger(L, -2) && (lua_Unsigned)lua_tointeger(L, -2) - 1 < length) {
+            items++;
+        } else {
+            c->doubtful = true;
+        }
+        if (!value_check(c))
+            return false;
+        lua_pop(L, 1);
+    }
+    if (items != length || (names && (items || !object)))
+        c->doubtful = true;
+    return true;
+}
+
+static bool table_check(struct check *c) {
+    lua_State *L = c->L;
+    int table = lua_gettop(L);
+    const void *own = lua_topointer(L, table);
+    bool object = true, target = false;
+    for (int i = 0; i < c->depth; i++)
+        if (c->above[i] == own) {
+            c->doubtful = true;
+            return true;
+        }
+    if (c->depth > 2 * SCRIPT_CHECK_VALUES || !lua_checkstack(L, 8)) {
+        c->doubtful = true;
+        return true;
+    }
+    c->above[c->depth++] = own;
+    if (lua_getmetatable(L, table))
+        object = metatable_check(c, table, &target);
+    bool few;
+    if (target) {
+        lua_rawgetp(L, table, &key_target);
+        few = table_check(c);
+    } else {
+        few = members_check(c, table, object);
+    }
+    c->depth--;
+    if (few)
+        lua_settop(L, table);
+    return few;
+}
+
+/* The value on top. */
+static bool value_check(struct check *c) {
+    lua_State *L = c->L;
+    if (c->n++ == SCRIPT_CHECK_VALUES)
+        return false;
+    switch (lua_type(L, -1)) {
+    case LUA_TTABLE:
+        return table_check(c);
+    case LUA_TSTRING:
+        name_check(c, -1);
+        return true;
+    case LUA_TBOOLEAN:
+        return true;
+    case LUA_TNUMBER:
+        if (!isfinite(lua_tonumber(L, -1)))
+            c->doubtful = true;
+        return true;
+    case LUA_TLIGHTUSERDATA:
+        if (lua_touserdata(L, -1) != (void *)&key_null)
+            c->doubtful = true;
+        return true;
+    case LUA_TUSERDATA: {
+        struct decimal d;
+        if (!decimal_get(L, -1, &d))
+            c->doubtful = true;
+        return true;
+    }
+    default:
+        c->doubtful = true;
+        return true;
+    }
+}
+
+int script_check(struct script *s, script_value v, struct script_fault *fault) {
+    lua_State *L = s->L;
+    struct check c;
+    c.L = L;
+    c.s = s;
+    c.n = c.depth = 0;
+    c.doubtful = false;
+    if (!lua_checkstack(L, LUA_MINSTACK))
+        return -ENOMEM;
+    int top = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, v);
+    bool few = v && value_check(&c);
+    lua_settop(L, top);
+    if (v && (!few || !c.doubtful))
+        return 0;
+    struct buf words = {0};
+    int r = script_freeze(s, v, &words, fault);
+    buf_free(&words);
+    return r;
+}
