@@ -1,5 +1,7 @@
 #include "rehearsal_private.h"
 
+#include "dialogue.h"
+
 #include "array.h"
 #include "name.h"
 
@@ -149,18 +151,6 @@ int rehearsal_state(struct rehearsal *r, struct str aggregate, struct buf *out, 
 
 /* --- data and schemas */
 
-int rehearsal_tree(struct rehearsal *r, struct str text, const struct json_value **out) {
-    const char *why;
-    struct json_value *tree = arena_alloc(&r->arena, sizeof *tree);
-    char *copy = arena_alloc(&r->arena, text.n + JSON_PADDING);
-    if (!tree || !copy)
-        return -ENOMEM;
-    memcpy(copy, text.p, text.n);
-    memset(copy + text.n, 0, JSON_PADDING);
-    *out = tree;
-    return json_tree_read(r->parser, (struct str){copy, text.n}, &r->arena, tree, &why);
-}
-
 /* The version that a given event is of, and its schema (NULL: any data will do). */
 static int given_version(struct rehearsal *r, const struct member *m, const struct domain_event *def, uint32_t wanted,
                          uint32_t *version, const struct domain_schema **schema, struct err *err) {
@@ -184,7 +174,7 @@ static int given_check(struct rehearsal *r, const struct member *m, const struct
     int rc = given_version(r, m, *def, e->schema, version, &schema, err);
     if (rc < 0)
         return rc;
-    rc = rehearsal_tree(r, e->data, &tree);
+    rc = dialogue_tree(r->parser, &r->arena, e->data, &tree);
     if (rc < 0)
         return err_set(err, ENOMEM, "out of memory");
     if (rc == JSON_MALFORMED || tree->kind != JSON_KIND_OBJECT)

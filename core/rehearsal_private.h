@@ -62,8 +62,6 @@ void member_forget(struct rehearsal *r, struct member *m); /* the state */
 /* The next event, which the state has taken in. 0 or -ENOMEM. */
 int member_append(struct rehearsal *r, struct member *m, const struct event *e);
 
-/* A tree of a copy of the text, in the arena of the request. 0, JSON_MALFORMED, -ENOMEM. */
-int rehearsal_tree(struct rehearsal *r, struct str text, const struct json_value **out);
 int rehearsal_fault(int rc, const struct script_fault *fault, struct err *err); /* -EINVAL in words, or -ENOMEM */
 
 #endif

@@ -3,9 +3,9 @@
 
 #include "admit.h"
 #include "array.h"
+#include "dialogue.h"
 #include "holder.h"
 #include "name.h"
-#include "varint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -220,78 +220,11 @@ static int get_other(void *arg, struct str aggregate, script_value *state, struc
     return 0;
 }
 
-/* What ids of cmd.uuid() derive from. */
-static void seed_of(const struct command *c, const struct member *m, uint64_t position, uint8_t out[16]) {
-    struct buf from = {0};
-    char place[8];
-    be64_put(place, position);
-    buf_put(&from, rehearsal_store, sizeof rehearsal_store);
-    buf_put_str(&from, m->name);
-    buf_put_char(&from, '\0');
-    if (c->id.n)
-        buf_put_str(&from, c->id);
-    else
-        buf_put(&from, place, sizeof place);
-    digest_content(c->type, buf_str(&from), out);
-    buf_free(&from);
-}
-
-static int tell_command(struct rehearsal *r, const struct command *c, const struct member *m, uint64_t time,
-                        struct script_command *out) {
-    char *at = arena_alloc(&r->arena, EVENT_TIME_CHARS);
-    char *meta = arena_alloc(&r->arena, c->meta.n + 1);
-    if (!at || !meta)
-        return -ENOMEM;
-    event_time(time, at);
-    *out = (struct script_command){.aggregate = m->name,
-                                   .type = c->type,
-                                   .id = c->id,
-                                   .time = {at, EVENT_TIME_CHARS},
-                                   .correlationid = c->correlationid.n ? c->correlationid : c->id,
-                                   .version = m->n,
-                                   .uid = r->who.uid,
-                                   .gids = r->who.gids,
-                                   .n_gids = r->who.n_gids,
-                                   .data = c->tree};
-    seed_of(c, m, r->position + 1, out->seed);
-    if (!c->meta.n)
-        return 0;
-    memcpy(meta, c->meta.p, c->meta.n);
-    meta[0] = '{';
-    meta[c->meta.n] = '}';
-    return rehearsal_tree(r, (struct str){meta, c->meta.n + 1}, &out->meta);
-}
-
-/* Whether the domain knows the event and its data is as its schema says. 0, SCRIPT_FAILED, -ENOMEM. */
-static int made_check(struct rehearsal *r, const struct domain_type *t, const struct script_made *made,
-                      struct fresh_event *out) {
-    struct script_fault *fault = &r->result->fault;
-    struct schema_fault why;
-    *out = (struct fresh_event){.type = made->type, .data = made->data, .definition = domain_event(t, made->type)};
-    *fault = (struct script_fault){0};
-    if (!out->definition || out->definition->retired) {
-        snprintf(fault->text, sizeof fault->text, "%s emitted %.*s, which is %s", t->file.p, (int)made->type.n,
-                 made->type.p, out->definition ? "retired" : "none of its events");
-        return SCRIPT_FAILED;
-    }
-    int rc = rehearsal_tree(r, made->data, &out->tree);
-    if (rc == JSON_MALFORMED)
-        snprintf(fault->text, sizeof fault->text, "%.*s: the data is not what JSON can hold", (int)made->type.n,
-                 made->type.p);
-    if (rc != 0 || !out->definition->schema)
-        return rc;
-    rc = schema_check(out->definition->schema->compiled, out->tree, &why);
-    if (rc == SCHEMA_VIOLATED)
-        snprintf(fault->text, sizeof fault->text, "%.*s violates schema %u of its data: data%s %s (%s)",
-                 (int)made->type.n, made->type.p, out->definition->version, why.instance, why.text, why.keyword);
-    return rc;
-}
-
 /* An event of the command joins the world, for as long as the request is not refused. */
 static int made_append(struct rehearsal *r, const struct command *c, struct member *m, const struct script_made *made,
                        uint64_t time) {
     struct fresh_event fresh;
-    int rc = made_check(r, m->type, made, &fresh);
+    int rc = dialogue_check(r->parser, &r->arena, m->type, made, &fresh, &r->result->fault);
     if (rc != 0)
         return rc;
     const struct event e = {.position = r->position + 1,
@@ -326,11 +259,13 @@ static enum outcome decide(struct rehearsal *r, const struct command *c, struct 
     struct script_list list = {0};
     bool is_first = r->n_touched == 0;
     uint64_t time = r->caller->time && is_first ? r->caller->time : r->time + 1;
+    const struct dialogue_place place = {
+        .aggregate = m->name, .version = m->n, .time = time, .position = r->position + 1, .store_id = rehearsal_store};
     int rc = member_fold(r, m, fault);
     if (rc == 0)
         rc = member_touch(r, m);
     if (rc == 0)
-        rc = tell_command(r, c, m, time, &told);
+        rc = dialogue_tell(r->parser, &r->arena, c, &r->who, &place, &told);
     if (rc == 0)
         rc = script_decide(domain_vm_script(r->vm), domain_vm_decide(r->vm, m->type, c->definition), m->fold.state,
                            &told, get_other, r, &r->arena, &list, fault);

@@ -123,8 +123,8 @@ static int name_check(struct window *w, const struct decoded *d, uint32_t i, str
 static int schema_check(struct window *w, const struct schemas *schemas, const struct decoded *d, uint32_t i,
                         struct err *err) {
     const struct index_schema *schema = &d->records[i].schema;
-    uint64_t hash = window_name_hash(schema->type_no << 1 | schema->of_command, schema->name) ^
-                    table_hash_number(schema->version);
+    uint64_t hash =
+        window_name_hash(schema->type_no << 1 | schema->of_command, schema->name) ^ table_hash_number(schema->version);
     if (!schemas_find(schemas, schema) && !seen_find(&w->seen, d, hash, &d->records[i], SEEN_SCHEMA))
         return seen_note(&w->seen, NULL, hash, i, SEEN_SCHEMA);
     return err_set(err, EBADMSG, "type %u: version %u of the schema of the %s %.*s comes twice", schema->type_no,

@@ -1,6 +1,7 @@
 #include "handlers.h"
 
 #include "admit.h"
+#include "dialogue.h"
 #include "live.h"
 #include "name.h"
 #include "unique.h"
@@ -266,76 +267,6 @@ static struct str joined(struct arena *a, struct str type, struct str id) {
     return (struct str){text, type.n + 1 + id.n};
 }
 
-static int meta_tree(struct handlers *h, struct str meta, const struct json_value **out) {
-    const char *why;
-    *out = NULL;
-    if (!meta.n)
-        return 0;
-    struct json_value *tree = arena_alloc(&h->arena, sizeof *tree);
-    char *object = arena_alloc(&h->arena, meta.n + 1 + JSON_PADDING);
-    if (!tree || !object)
-        return -ENOMEM;
-    memcpy(object, meta.p, meta.n);
-    object[0] = '{';
-    object[meta.n] = '}';
-    memset(object + meta.n + 1, 0, JSON_PADDING);
-    *out = tree;
-    return json_tree_read(h->parser, (struct str){object, meta.n + 1}, &h->arena, tree, &why) < 0 ? -ENOMEM : 0;
-}
-
-/* What ids of cmd.uuid() derive from: the command's own id, or, without one, its place in the log. */
-static void seed_of(struct handlers *h, const struct command *c, struct str aggregate, uint64_t position,
-                    uint8_t out[16]) {
-    struct buf from = {0};
-    char place[8];
-    be64_put(place, position);
-    buf_put(&from, h->options.fold.source.store_id, 16);
-    buf_put_str(&from, aggregate);
-    buf_put_char(&from, '\0');
-    if (c->id.n)
-        buf_put_str(&from, c->id);
-    else
-        buf_put(&from, place, sizeof place);
-    digest_content(c->type, buf_str(&from), out);
-    buf_free(&from);
-}
-
-/* The primary group first, then the others, each once. */
-static int gids_of(struct handlers *h, const uint32_t **out, size_t *n) {
-    const struct identity *who = &h->caller->who;
-    uint32_t *gids = arena_alloc(&h->arena, (who->n_gids + 1) * sizeof *gids);
-    if (!gids)
-        return -ENOMEM;
-    gids[0] = who->gid;
-    *n = 1;
-    for (size_t i = 0; i < who->n_gids; i++)
-        if (who->gids[i] != who->gid)
-            gids[(*n)++] = who->gids[i];
-    *out = gids;
-    return 0;
-}
-
-static int tell_command(struct handlers *h, const struct command *c, const struct head *head, uint64_t time,
-                        uint64_t position, struct script_command *out) {
-    char *at = arena_alloc(&h->arena, EVENT_TIME_CHARS);
-    struct str aggregate = joined(&h->arena, head->type, head->id);
-    if (!at || !aggregate.p)
-        return -ENOMEM;
-    event_time(time, at);
-    *out = (struct script_command){.aggregate = aggregate,
-                                   .type = c->type,
-                                   .id = c->id,
-                                   .time = {at, EVENT_TIME_CHARS},
-                                   .correlationid = c->correlationid.n ? c->correlationid : c->id,
-                                   .version = head->version + head->staged,
-                                   .uid = h->caller->who.uid,
-                                   .data = c->tree};
-    seed_of(h, c, aggregate, position, out->seed);
-    if (gids_of(h, &out->gids, &out->n_gids) < 0)
-        return -ENOMEM;
-    return meta_tree(h, c->meta, &out->meta);
-}
-
 /* --- what was emitted */
 
 /* An event as it will be stored, but for the aggregate's number. */
@@ -359,46 +290,6 @@ static struct event stored_event(const struct handlers *h, const struct command 
                           .store_id = h->options.fold.source.store_id};
 }
 
-static int parse_data(struct handlers *h, struct str data, const struct json_value **out) {
-    const char *why;
-    struct json_value *tree = arena_alloc(&h->arena, sizeof *tree);
-    char *copy = arena_alloc(&h->arena, data.n + JSON_PADDING);
-    if (!tree || !copy)
-        return -ENOMEM;
-    memcpy(copy, data.p, data.n);
-    memset(copy + data.n, 0, JSON_PADDING);
-    *out = tree;
-    return json_tree_read(h->parser, (struct str){copy, data.n}, &h->arena, tree, &why);
-}
-
-/* Whether the domain knows the event and its data is as its schema says. 0, SCRIPT_FAILED, -ENOMEM. */
-static int check_event(struct handlers *h, const struct domain_type *t, const struct script_made *made,
-                       struct fresh_event *out, struct script_fault *fault) {
-    struct schema_fault why;
-    *out = (struct fresh_event){.type = made->type, .data = made->data, .definition = domain_event(t, made->type)};
-    *fault = (struct script_fault){0};
-    if (!out->definition || out->definition->retired) {
-        snprintf(fault->text, sizeof fault->text, "%.*s emitted %.*s, which is %s", (int)t->file.n, t->file.p,
-                 (int)made->type.n, made->type.p, out->definition ? "retired" : "none of its events");
-        return SCRIPT_FAILED;
-    }
-    if (!out->definition->schema && !out->definition->evolves)
-        return 0;
-    int r = parse_data(h, made->data, &out->tree);
-    if (r == JSON_MALFORMED)
-        snprintf(fault->text, sizeof fault->text, "%.*s: the data is not what JSON can hold", (int)made->type.n,
-                 made->type.p);
-    if (r != 0)
-        return r;
-    if (!out->definition->schema)
-        return 0;
-    r = schema_check(out->definition->schema->compiled, out->tree, &why);
-    if (r == SCHEMA_VIOLATED)
-        snprintf(fault->text, sizeof fault->text, "%.*s violates schema %u of its data: data%s %s (%s)",
-                 (int)made->type.n, made->type.p, out->definition->version, why.instance, why.text, why.keyword);
-    return r;
-}
-
 static enum outcome evolve_all(struct handlers *h, const struct command *c, const struct head *head, uint64_t time,
                                uint64_t position, const struct script_list *list, struct decision *out,
                                struct refusal *refusal) {
@@ -406,7 +297,7 @@ static enum outcome evolve_all(struct handlers *h, const struct command *c, cons
     struct fresh_event fresh;
     const struct domain_type *t = c->domain_type;
     for (size_t i = 0; i < list->n; i++) {
-        int r = check_event(h, t, &list->items[i], &fresh, &fault);
+        int r = dialogue_check(h->parser, &h->arena, t, &list->items[i], &fresh, &fault);
         if (r != 0)
             return refuse_failed(h, c, "decide", r, &fault, refusal);
         out->events[i] = (struct block_event){
@@ -431,7 +322,12 @@ enum outcome handlers_decide(struct handlers *h, const struct command *c, const 
     int r = state_get(h, c->domain_type, head, &out->live, &fault);
     if (r != 0)
         return refuse_failed(h, c, "the state", r, &fault, refusal);
-    r = tell_command(h, c, head, time, position, &told);
+    const struct dialogue_place place = {.aggregate = joined(&h->arena, head->type, head->id),
+                                         .version = head->version + head->staged,
+                                         .time = time,
+                                         .position = position,
+                                         .store_id = h->options.fold.source.store_id};
+    r = place.aggregate.p ? dialogue_tell(h->parser, &h->arena, c, &h->caller->who, &place, &told) : -ENOMEM;
     if (r == 0)
         r = script_decide(domain_vm_script(h->vm), domain_vm_decide(h->vm, c->domain_type, c->definition),
                           out->live->fold.state, &told, get_other, h, &h->arena, &list, &fault);

@@ -21,11 +21,15 @@ struct generation {
     uint32_t n, room;
 };
 
+#define FEW 8 /* changes of a request that are looked through one by one */
+
 struct unique {
     struct db *db;
     struct index *index;
     struct generation young, old;
-    struct buf key; /* scratch */
+    struct buf key;              /* scratch */
+    struct table takers, givers; /* of the request under judgement, when its changes are not few: who takes a value
+                                    (of those judged so far), who gives one up */
 };
 
 struct unique *unique_new(struct db *db, struct index *ix) {
@@ -50,6 +54,8 @@ void unique_free(struct unique *u) {
     generation_free(&u->young);
     generation_free(&u->old);
     buf_free(&u->key);
+    table_free(&u->takers);
+    table_free(&u->givers);
     free(u);
 }
 
@@ -116,8 +122,8 @@ static int holder_of(struct unique *u, struct str key, uint64_t *aggregate, stru
 
 /* --- judging a request */
 
-static bool same(struct str a, struct str b) {
-    return (a.p != NULL) == (b.p != NULL) && str_eq(a, b);
+static uint64_t hash_value(const struct domain_rule *rule, struct str value) {
+    return digest_table(value.p, value.n) ^ table_hash_number((uintptr_t)rule);
 }
 
 static bool same_rule(const struct unique_change *a, const struct unique_change *b) {
@@ -133,25 +139,56 @@ static void name_holder(struct unique *u, const struct unique_change *c, uint64_
              id.p ? id.p : "");
 }
 
-/* Another change of the request that takes the same value. */
-static const struct unique_change *rival(const struct unique_change *changes, size_t n, size_t i) {
-    for (size_t k = 0; k < i && k < n; k++)
-        if (changes[k].after.p && same_rule(&changes[k], &changes[i]) && str_eq(changes[k].after, changes[i].after))
+static bool takes(const struct unique_change *c, const struct unique_change *wanted) {
+    return c->after.p && same_rule(c, wanted) && str_eq(c->after, wanted->after);
+}
+
+static bool gives(const struct unique_change *c, const struct unique_change *wanted, uint64_t holder) {
+    return c->before.p && c->aggregate == holder && same_rule(c, wanted) && str_eq(c->before, wanted->after);
+}
+
+/* An earlier change of the request that takes the same value. */
+static const struct unique_change *rival(const struct unique *u, const struct unique_change *changes, size_t n,
+                                         size_t i) {
+    struct table_probe probe;
+    uint64_t hash = n > FEW ? hash_value(changes[i].rule, changes[i].after) : 0;
+    for (uint32_t k = n > FEW ? table_first(&u->takers, hash, &probe) : TABLE_NONE; k != TABLE_NONE;
+         k = table_next(&u->takers, &probe))
+        if (takes(&changes[k], &changes[i]))
+            return &changes[k];
+    for (size_t k = 0; n <= FEW && k < i; k++)
+        if (takes(&changes[k], &changes[i]))
             return &changes[k];
     return NULL;
 }
 
-static bool is_released(const struct unique_change *changes, size_t n, const struct unique_change *wanted,
-                        uint64_t holder) {
-    for (size_t k = 0; k < n; k++)
-        if (changes[k].aggregate == holder && same_rule(&changes[k], wanted) && same(changes[k].before, wanted->after))
+static bool is_released(const struct unique *u, const struct unique_change *changes, size_t n,
+                        const struct unique_change *wanted, uint64_t holder) {
+    struct table_probe probe;
+    uint64_t hash = n > FEW ? hash_value(wanted->rule, wanted->after) : 0;
+    for (uint32_t k = n > FEW ? table_first(&u->givers, hash, &probe) : TABLE_NONE; k != TABLE_NONE;
+         k = table_next(&u->givers, &probe))
+        if (gives(&changes[k], wanted, holder))
+            return true;
+    for (size_t k = 0; n <= FEW && k < n; k++)
+        if (gives(&changes[k], wanted, holder))
             return true;
     return false;
 }
 
+static int givers_note(struct unique *u, const struct unique_change *changes, size_t n) {
+    int r = 0;
+    table_clear(&u->takers);
+    table_clear(&u->givers);
+    for (size_t i = 0; r == 0 && n > FEW && i < n; i++)
+        if (changes[i].before.p)
+            r = table_put(&u->givers, hash_value(changes[i].rule, changes[i].before), (uint32_t)i);
+    return r;
+}
+
 static int check_one(struct unique *u, const struct unique_change *changes, size_t n, size_t i,
                      struct unique_clash *clash, struct err *err) {
-    const struct unique_change *c = &changes[i], *other = rival(changes, n, i);
+    const struct unique_change *c = &changes[i], *other = rival(u, changes, n, i);
     uint64_t holder;
     struct str id;
     clash->change = i;
@@ -161,12 +198,12 @@ static int check_one(struct unique *u, const struct unique_change *changes, size
     }
     buf_clear(&u->key);
     holder_key(c->type, c->rule, c->after, &u->key);
-    if (u->key.oom)
+    if (u->key.oom || (n > FEW && table_put(&u->takers, hash_value(c->rule, c->after), (uint32_t)i) < 0))
         return err_set(err, ENOMEM, "out of memory");
     int r = holder_of(u, buf_str(&u->key), &holder, &id, err);
     if (r != 0)
         return r == UNIQUE_NOBODY ? 0 : r;
-    if (holder == c->aggregate || is_released(changes, n, c, holder))
+    if (holder == c->aggregate || is_released(u, changes, n, c, holder))
         return 0;
     name_holder(u, c, holder, id, clash);
     return UNIQUE_TAKEN;
@@ -174,7 +211,7 @@ static int check_one(struct unique *u, const struct unique_change *changes, size
 
 int unique_check(struct unique *u, const struct unique_change *changes, size_t n, struct unique_clash *clash,
                  struct err *err) {
-    int r = 0;
+    int r = givers_note(u, changes, n) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
     for (size_t i = 0; r == 0 && i < n; i++)
         if (changes[i].after.p)
             r = check_one(u, changes, n, i, clash, err);

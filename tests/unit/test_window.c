@@ -176,24 +176,34 @@ struct shop { /* a window with what it needs */
     struct decoded decoded;
     struct window *window;
     struct index_head head;
+    struct err err; /* of the last check */
 };
 
-static int find_nothing(void *arg, uint64_t aggregate, struct made *out, struct arena *names, struct err *err) {
-    (void)arg, (void)out, (void)names, (void)err;
-    fail_msg("aggregate %llu was looked up", (unsigned long long)aggregate);
-    return INDEX_NONE;
+static int find_in_window(void *arg, uint64_t aggregate, struct made *out, struct arena *names, struct err *err) {
+    const struct shop *s = arg;
+    const struct made *m = window_made(s->window, aggregate);
+    (void)err;
+    if (!m)
+        fail_msg("aggregate %llu was looked up", (unsigned long long)aggregate);
+    *out = *m;
+    out->id = arena_copy(names, m->id);
+    return 0;
 }
 
-static int shop_apply(struct shop *s) {
+static int shop_check(struct shop *s) {
     struct str chunks[64], key;
     size_t n = block_chunks(s->story.builder);
     assert_true(n <= 64);
     for (size_t i = 0; i < n; i++)
         block_chunk(s->story.builder, i, &key, &chunks[i]);
-    struct decoded_scope scope = {&s->types, story_store_id, find_nothing, s};
-    int r = decoded_read(&s->decoded, &scope, &s->head, chunks, n, s->story.head.link, NULL);
-    if (r == 0)
-        r = window_check(s->window, &s->schemas, &s->decoded, NULL);
+    struct decoded_scope scope = {&s->types, story_store_id, find_in_window, s};
+    s->err = (struct err){0};
+    int r = decoded_read(&s->decoded, &scope, &s->head, chunks, n, s->story.head.link, &s->err);
+    return r == 0 ? window_check(s->window, &s->schemas, &s->decoded, &s->err) : r;
+}
+
+static int shop_apply(struct shop *s) {
+    int r = shop_check(s);
     if (r == 0)
         r = window_apply(s->window, &s->types, &s->schemas, &s->decoded);
     if (r == 0)
@@ -412,6 +422,149 @@ static void records_that_cannot_be_are_refused(void **state) {
     }
 }
 
+/* --- checks: a block that says one thing too many, in itself or against the blocks before it */
+
+enum mistake { GAP, OFFSET, ID, NAME, NAME_AGAIN, END, VERSION, SCHEMA, MISTAKES };
+
+static const char *const mistake_words[] = {
+    "does not follow", "does not follow", "id comes twice",  "another one's",
+    "another one's",   "end comes twice", "another version", "event Event comes twice",
+};
+
+/* What makes the mistake possible: aggregates 1 and 2 with events and an id, 3 and 4 without. */
+static void say_before(struct story *s) {
+    static const char *const ids[] = {"one", "two", "three", "four"};
+    for (size_t i = 0; i < 4; i++)
+        story_add_aggregate(s, 1, ids[i]);
+    story_command(s, 1, 2, false);
+    story_command(s, 2, 3, true);
+    story_schema(s, 1, false, "Event");
+}
+
+/* As what the story says was true before, so that it says it once more. */
+static void say_id_again(struct story *s) {
+    const struct story_command said = s->commands[0];
+    struct record r = {.kind = RECORD_COMMAND, .time = ++s->head.time, .type_no = 1, .aggregate = said.aggregate};
+    r.version = s->aggregates[said.aggregate - 1].version;
+    r.stream_offset = s->aggregates[said.aggregate - 1].bytes;
+    r.id = str_of(said.id);
+    r.content = said.content;
+    block_put_command(s->builder, &r, NULL, 0, 0);
+}
+
+static void say_schema_again(struct story *s) {
+    s->n_schemas = 0;
+    story_schema(s, 1, false, "Event");
+}
+
+static void say_wrong(struct story *s, enum mistake mistake) {
+    switch (mistake) {
+    case GAP:
+        s->aggregates[0].version++;
+        story_command(s, 1, 1, false);
+        break;
+    case OFFSET:
+        s->aggregates[1].bytes--;
+        story_command(s, 2, 1, false);
+        break;
+    case ID:
+        say_id_again(s);
+        break;
+    case NAME:
+        story_add_aggregate(s, 1, "two");
+        break;
+    case NAME_AGAIN:
+        story_undeclare(s, 3);
+        story_add_aggregate(s, 1, "three");
+        story_add_aggregate(s, 1, "three");
+        break;
+    case END:
+        story_undeclare(s, 4);
+        story_undeclare(s, 4);
+        break;
+    case VERSION:
+        s->aggregates[1].version--;
+        story_command(s, 2, 0, true);
+        break;
+    default:
+        say_schema_again(s);
+    }
+}
+
+static void shop_block(struct shop *s) {
+    block_begin(s->story.builder, s->head.block + 1, s->head.link, s->head.position + 1, s->head.log_bytes);
+}
+
+static void what_contradicts_is_found_before_anything_changes(void **state) {
+    (void)state;
+    for (int apart = 0; apart < 2; apart++) {
+        for (enum mistake mistake = 0; mistake < MISTAKES; mistake++) {
+            struct shop s;
+            shop_open(&s);
+            if (apart)
+                say_before(&s.story);
+            story_block_end(&s.story, NULL);
+            assert_int_equal(shop_apply(&s), 0);
+            size_t streams = s.window->n_streams, commands = s.window->n_commands, made = s.window->n_made;
+            shop_block(&s);
+            if (!apart)
+                say_before(&s.story);
+            say_wrong(&s.story, mistake);
+            assert_int_equal(block_finish(s.story.builder), 0);
+            for (int again = 0; again < 2; again++) {
+                assert_int_equal(shop_check(&s), -EBADMSG);
+                if (!strstr(s.err.text, mistake_words[mistake]))
+                    fail_msg("mistake %d, apart %d: %s", mistake, apart, s.err.text);
+            }
+            assert_int_equal(s.window->n_streams, streams);
+            assert_int_equal(s.window->n_commands, commands);
+            assert_int_equal(s.window->n_made, made);
+            assert_int_equal(s.schemas.n, apart);
+            shop_close(&s);
+        }
+    }
+}
+
+static void a_right_block_is_taken_in_after_a_wrong_one(void **state) {
+    (void)state;
+    for (enum mistake mistake = 0; mistake < MISTAKES; mistake++) {
+        struct shop s;
+        shop_open(&s);
+        say_before(&s.story);
+        story_block_end(&s.story, NULL);
+        assert_int_equal(shop_apply(&s), 0);
+        struct story_aggregate one = s.story.aggregates[0], two = s.story.aggregates[1];
+        uint64_t position = s.story.head.position, log_bytes = s.story.head.log_bytes;
+        size_t n_aggregates = s.story.n_aggregates;
+        shop_block(&s);
+        say_wrong(&s.story, mistake);
+        assert_int_equal(block_finish(s.story.builder), 0);
+        assert_int_equal(shop_check(&s), -EBADMSG);
+        s.story.aggregates[0] = one;
+        s.story.aggregates[1] = two;
+        s.story.head.position = s.story.n_events = position;
+        s.story.head.log_bytes = log_bytes;
+        s.story.n_aggregates = n_aggregates;
+        s.story.head.next_aggregate = n_aggregates + 1;
+        shop_block(&s);
+        for (int i = 0; i < 50; i++) {
+            story_command(&s.story, 1 + (uint64_t)i % 3, (uint32_t)i % 3, i % 2);
+            story_add_aggregate(&s.story, 1, i % 2 ? "five" : "six");
+            story_undeclare(&s.story, s.story.n_aggregates);
+        }
+        assert_int_equal(block_finish(s.story.builder), 0);
+        if (shop_apply(&s) != 0)
+            fail_msg("after mistake %d: %s", mistake, s.err.text);
+        for (uint64_t no = 1; no <= 3; no++) {
+            const struct window_stream *stream = window_stream(s.window, no);
+            assert_int_equal(stream->first_version + stream->n - 1, s.story.aggregates[no - 1].version);
+            assert_int_equal(stream->entries[stream->n - 1].end, s.story.aggregates[no - 1].bytes);
+        }
+        assert_true(window_name(s.window, 1, STR("five"))->undeclared);
+        shop_close(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_finds_what_was_put_in),
@@ -428,6 +581,8 @@ int main(void) {
         cmocka_unit_test(a_command_without_events_must_have_the_version_of_its_aggregate),
         cmocka_unit_test(schemas_that_cannot_be_are_refused),
         cmocka_unit_test(records_that_cannot_be_are_refused),
+        cmocka_unit_test(what_contradicts_is_found_before_anything_changes),
+        cmocka_unit_test(a_right_block_is_taken_in_after_a_wrong_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
