@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key_drop, key_serial;
+const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key_drop, key_text, key_serial;
 
 #define HOOK_EVERY 1000        /* instructions */
 #define LARGE_BYTES (64 << 10) /* a block over this is work, too: what fills it is one instruction */
@@ -157,7 +157,7 @@ static struct str place_skip(struct str text, struct script_fault *fault) {
         p++;
     if (p == digit || end - p < 2 || p[0] != ':' || p[1] != ' ')
         return text;
-    if (!fault->line && (size_t)(digit - 1 - text.p) < sizeof fault->file) {
+    if ((size_t)(digit - 1 - text.p) < sizeof fault->file) {
         memcpy(fault->file, text.p, (size_t)(digit - 1 - text.p));
         fault->file[digit - 1 - text.p] = 0;
         fault->line = atoi(digit);
@@ -223,6 +223,12 @@ static void fault_write(lua_State *L, struct script *s, struct call *call, int s
 
 /* --- calls */
 
+/* Its first bytes say all: it is large. */
+static void fault_clear(struct script_fault *fault) {
+    fault->file[0] = fault->text[0] = fault->traceback[0] = 0;
+    fault->line = 0;
+}
+
 static void call_enter(struct script *s, struct call *call, struct script_fault *fault) {
     call->outer = s->call;
     call->fault = fault;
@@ -232,7 +238,7 @@ static void call_enter(struct script *s, struct call *call, struct script_fault 
     call->ceiling = s->used + s->limits.memory;
     call->limited = !call->unlimited;
     if (fault)
-        *fault = (struct script_fault){0};
+        fault_clear(fault);
     s->call = call;
     lua_sethook(s->L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
 }
@@ -298,6 +304,7 @@ static int script_open(lua_State *L) {
     pin_push(L, PIN_EVENT);
     s->event_mt = lua_topointer(L, -1);
     shield_open(L);
+    told_open(L);
     decimal_open(L);
     handler_open(L);
     sandbox_open(L);
@@ -338,5 +345,7 @@ void script_free(struct script *s) {
     shapes_free(s);
     natives_free(s);
     buf_free(&s->scratch);
+    json_parser_free(s->parser);
+    arena_free(&s->arena);
     free(s);
 }

@@ -5,8 +5,8 @@
 
 #define CHECK_TEXT_MAX 256 /* bytes; longer text is looked at when it is frozen */
 
-/* A walk that allocates nothing and raises nothing. It counts on after a doubt: the order of lua_next() differs from
- * run to run, and whether a state is too large to be judged must not. */
+/* A walk that raises nothing, and allocates nothing but for data that was kept. It counts on after a doubt: the order
+ * of lua_next() differs from run to run, and whether a state is too large to be judged must not. */
 struct check {
     lua_State *L;
     struct script *s;
@@ -26,7 +26,7 @@ static bool metatable_check(struct check *c, int table, bool *target) {
         lua_pop(L, 1);
         return false;
     }
-    if (mt == c->s->shield_mt || mt == c->s->event_mt) {
+    if (mt == c->s->shield_mt || mt == c->s->event_mt || mt == c->s->told_mt || mt == c->s->data_mt) {
         c->doubtful = true;
         lua_pop(L, 1);
         return true;
@@ -72,6 +72,25 @@ static bool members_check(struct check *c, int table, bool object) {
     return true;
 }
 
+static int fill_run(lua_State *L) {
+    told_fill(L, 1);
+    return 0;
+}
+
+/* Gives data of an event that was kept its members; the table is on top. */
+static void data_fill(struct check *c, int table) {
+    lua_State *L = c->L;
+    bool is_data = lua_getmetatable(L, table) && lua_topointer(L, -1) == c->s->data_mt;
+    lua_settop(L, table);
+    if (!is_data)
+        return;
+    lua_pushcfunction(L, fill_run);
+    lua_pushvalue(L, table);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        c->doubtful = true;
+    lua_settop(L, table);
+}
+
 static bool table_check(struct check *c) {
     lua_State *L = c->L;
     int table = lua_gettop(L);
@@ -87,6 +106,7 @@ static bool table_check(struct check *c) {
         return true;
     }
     c->above[c->depth++] = own;
+    data_fill(c, table);
     if (lua_getmetatable(L, table))
         object = metatable_check(c, table, &target);
     bool few;

@@ -118,76 +118,6 @@ void handler_open(lua_State *L) {
     lua_settop(L, 0);
 }
 
-/* --- what they are given */
-
-static void set_text(lua_State *L, const char *name, struct str text) {
-    lua_pushlstring(L, text.p, text.n);
-    lua_setfield(L, -2, name);
-}
-
-static void set_text_if(lua_State *L, const char *name, struct str text) {
-    if (text.n)
-        set_text(L, name, text);
-}
-
-static void set_integer(lua_State *L, const char *name, uint64_t v) {
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
-static void set_object(lua_State *L, const char *name, const struct json_value *object) {
-    if (object)
-        json_push(L, object);
-    else
-        lua_newtable(L);
-    lua_setfield(L, -2, name);
-}
-
-static void event_push(lua_State *L, const struct script_event *e) {
-    lua_createtable(L, 0, 16);
-    set_text(L, "type", e->type);
-    set_object(L, "data", e->data);
-    set_text(L, "aggregate", e->aggregate);
-    set_text(L, "subject", e->subject);
-    set_text(L, "source", e->source);
-    set_text(L, "id", e->id);
-    set_text(L, "time", e->time);
-    set_text(L, "position", e->position);
-    set_integer(L, "version", e->version);
-    set_integer(L, "uid", e->uid);
-    set_text_if(L, "commandid", e->commandid);
-    set_text_if(L, "correlationid", e->correlationid);
-    set_text_if(L, "causationid", e->causationid);
-    set_text_if(L, "traceparent", e->traceparent);
-    set_object(L, "meta", e->meta);
-}
-
-static void command_push(lua_State *L, const struct script_command *cmd) {
-    struct call *call = script_of(L)->call;
-    lua_createtable(L, 0, 12);
-    call->collecting = true;
-    set_object(L, "data", cmd->data);
-    call->collecting = false;
-    set_text(L, "aggregate", cmd->aggregate);
-    set_text(L, "type", cmd->type);
-    set_text(L, "id", cmd->id);
-    set_text(L, "time", cmd->time);
-    set_text_if(L, "correlationid", cmd->correlationid);
-    set_integer(L, "version", cmd->version);
-    set_integer(L, "uid", cmd->uid);
-    lua_createtable(L, (int)cmd->n_gids, 0);
-    for (size_t i = 0; i < cmd->n_gids; i++) {
-        lua_pushinteger(L, cmd->gids[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    pin_push(L, PIN_ARRAY);
-    lua_setmetatable(L, -2);
-    lua_setfield(L, -2, "gids");
-    set_object(L, "meta", cmd->meta);
-    pin_push(L, PIN_UUID);
-    lua_setfield(L, -2, "uuid");
-}
-
 /* --- what they give back */
 
 struct taking {
@@ -370,6 +300,8 @@ static int evolve_run(lua_State *L) {
     if (!lua_istable(L, -1))
         return luaL_error(L, "evolve returned a %s: it returns a state, which is a table, or nothing",
                           luaL_typename(L, -1));
+    if (lua_topointer(L, -1) == script_of(L)->call->told.table)
+        return luaL_error(L, TOLD_KEPT);
     lua_rawseti(L, LUA_REGISTRYINDEX, *evolving->state);
     return 0;
 }

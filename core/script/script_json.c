@@ -69,6 +69,19 @@ void path_error(lua_State *L, const struct path *path, const char *format, ...) 
     abort();
 }
 
+const void *data_check(lua_State *L, int at, const struct path *path) {
+    struct script *s = script_of(L);
+    if (!lua_getmetatable(L, at))
+        return NULL;
+    const void *mt = lua_topointer(L, -1);
+    if (mt == s->event_mt)
+        path_error(L, path, "an event is no data");
+    if (mt == s->told_mt)
+        path_error(L, path, s->call->told.cmd ? "a command is no data" : TOLD_KEPT);
+    lua_pop(L, 1);
+    return mt;
+}
+
 bool utf8_is_valid(const char *text, size_t n) {
     const uint8_t *p = (const uint8_t *)text, *end = p + n;
     while (p < end) {
@@ -157,7 +170,7 @@ static void shape_remember(lua_State *L, struct shape_entry *e, uint64_t hash, i
     s->n_shapes++;
 }
 
-void shape_push(lua_State *L, uint32_t n) {
+struct shape_entry *shape_push(lua_State *L, uint32_t n) {
     struct script *s = script_of(L);
     int at = lua_gettop(L) - (int)n + 1;
     uint64_t hash = 0xcbf29ce484222325;
@@ -178,7 +191,7 @@ void shape_push(lua_State *L, uint32_t n) {
             if (e->hash == hash && shape_is(L, e, at, n)) {
                 lua_settop(L, at - 1);
                 lua_rawgeti(L, LUA_REGISTRYINDEX, e->ref);
-                return;
+                return e;
             }
         }
     }
@@ -193,6 +206,7 @@ void shape_push(lua_State *L, uint32_t n) {
         lua_replace(L, at);
         lua_settop(L, at);
     }
+    return e && e->ref ? e : NULL;
 }
 
 void shape_finish(lua_State *L) {
@@ -278,15 +292,29 @@ static int passed_order(const void *a, const void *b) {
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
+static void passed_read(lua_State *L, const struct json_value *v) {
+    int64_t i;
+    double number;
+    if (v->kind == JSON_KIND_NUMBER && !number_read_int(v->text, &i) && number_parse(v->text, &number))
+        passed_add(L, number, v->text);
+    for (uint32_t k = 0; v->kind == JSON_KIND_OBJECT && k < v->n; k++)
+        passed_read(L, &v->fields[k].value);
+    for (uint32_t k = 0; v->kind == JSON_KIND_ARRAY && k < v->n; k++)
+        passed_read(L, &v->items[k]);
+}
+
 /* The digits with which the command's data has this number. */
-static struct str passed_find(struct call *call, double v) {
-    size_t low = 0, high = call->n_passed;
-    if (!high)
+static struct str passed_find(lua_State *L, double v) {
+    struct call *call = script_of(L)->call;
+    if (!call->told.cmd || !call->told.cmd->data)
         return (struct str){0};
-    if (!call->passed_sorted) {
-        qsort(call->passed, high, sizeof *call->passed, passed_order);
-        call->passed_sorted = true;
+    if (!call->passed_read) {
+        passed_read(L, call->told.cmd->data);
+        if (call->n_passed > 1)
+            qsort(call->passed, call->n_passed, sizeof *call->passed, passed_order);
+        call->passed_read = true;
     }
+    size_t low = 0, high = call->n_passed;
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (call->passed[middle].value < v)
@@ -315,8 +343,6 @@ static bool number_push(lua_State *L, struct str text) {
     }
     if (!number_parse(text, &v))
         luaL_error(L, "the number %s is beyond what a float can hold", lua_pushlstring(L, text.p, text.n % 60));
-    if (script_of(L)->call->collecting)
-        passed_add(L, v, text);
     lua_pushnumber(L, v);
     return digits_differ(v, text);
 }
@@ -398,7 +424,52 @@ static void object_large_push(lua_State *L, const struct json_value *v, int tabl
     shape_finish(L);
 }
 
+/* Where the shape of an object may be kept; its names are to be compared. */
+static struct shape_entry **guess_of(struct script *s, const struct json_value *v) {
+    uint64_t look = v->n;
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str name = v->fields[i].name;
+        look = (look ^ name.n ^ (name.n ? (uint64_t)(uint8_t)name.p[0] << 8 : 0)) * 0x9e3779b97f4a7c15;
+    }
+    return &s->guesses[look >> 32 & (SHAPE_GUESSES - 1)];
+}
+
+static bool guess_is(const struct shape_entry *e, const struct json_value *v) {
+    if (!e || e->n != v->n)
+        return false;
+    const char *p = e->names;
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str name = v->fields[i].name;
+        uint32_t length;
+        memcpy(&length, p, sizeof length);
+        if (length != name.n || memcmp(p + sizeof length, name.p, name.n) != 0)
+            return false;
+        p += sizeof length + name.n;
+    }
+    return true;
+}
+
+/* With names that are known: they are strings of Lua already. */
+static void object_shaped_push(lua_State *L, const struct json_value *v, int table, const struct shape_entry *e) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->ref);
+    int shape = lua_gettop(L);
+    for (uint32_t i = 0; i < v->n; i++) {
+        lua_rawgeti(L, shape, (lua_Integer)i + 1);
+        bool kept = scalar_push(L, &v->fields[i].value);
+        lua_rawset(L, table);
+        if (kept) {
+            lua_rawgeti(L, shape, (lua_Integer)i + 1);
+            digits_put(L, table + 1, v->fields[i].value.text);
+        }
+    }
+}
+
 static void object_small_push(lua_State *L, const struct json_value *v, int table) {
+    struct shape_entry **guess = guess_of(script_of(L), v);
+    if (guess_is(*guess, v)) {
+        object_shaped_push(L, v, table, *guess);
+        return;
+    }
     luaL_checkstack(L, (int)v->n + 8, "it is nested too deep");
     for (uint32_t i = 0; i < v->n; i++) {
         lua_pushlstring(L, v->fields[i].name.p, v->fields[i].name.n);
@@ -410,12 +481,10 @@ static void object_small_push(lua_State *L, const struct json_value *v, int tabl
             digits_put(L, table + 1, v->fields[i].value.text);
         }
     }
-    shape_push(L, v->n);
+    *guess = shape_push(L, v->n);
 }
 
-static void object_push(lua_State *L, const struct json_value *v) {
-    lua_createtable(L, 0, v->n > INT32_MAX ? INT32_MAX : (int)v->n);
-    int table = lua_gettop(L);
+static void object_fill(lua_State *L, const struct json_value *v, int table) {
     lua_pushnil(L);
     if (v->n <= SHAPE_KEYS_MAX)
         object_small_push(L, v, table);
@@ -428,6 +497,11 @@ static void object_push(lua_State *L, const struct json_value *v) {
         digits_attach(L, table);
 }
 
+static void object_push(lua_State *L, const struct json_value *v) {
+    lua_createtable(L, 0, v->n > INT32_MAX ? INT32_MAX : (int)v->n);
+    object_fill(L, v, lua_gettop(L));
+}
+
 void json_push(lua_State *L, const struct json_value *v) {
     luaL_checkstack(L, 12, "it is nested too deep");
     script_charge(L, v->n);
@@ -437,6 +511,14 @@ void json_push(lua_State *L, const struct json_value *v) {
         array_push(L, v);
     else
         scalar_push(L, v);
+}
+
+void json_fill(lua_State *L, const struct json_value *object, int at) {
+    luaL_checkstack(L, 12, "it is nested too deep");
+    at = lua_absindex(L, at);
+    lua_pushvalue(L, at);
+    object_fill(L, object, lua_gettop(L));
+    lua_pop(L, 1);
 }
 
 /* --- to JSON */
@@ -460,7 +542,43 @@ static void check_room(struct writing *w) {
         path_error(w->L, &w->path, "it is too much JSON: tables that are there many times are written many times");
 }
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Whether JSON shows the text as it is: ASCII without escapes. Eight bytes at a time; a carry between them can only
+ * make a plain text look as if it were none. */
+static bool is_plain_text(struct str text) {
+    size_t i = 0;
+    for (; i + 8 <= text.n; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, text.p + i, sizeof eight);
+        uint64_t quote = eight ^ EACH_BYTE * '"', slash = eight ^ EACH_BYTE * '\\';
+        if ((eight | (eight - EACH_BYTE * 0x20) | (quote - EACH_BYTE) | (slash - EACH_BYTE)) & EACH_BYTE * 0x80)
+            return false;
+    }
+    for (; i < text.n; i++) {
+        uint8_t c = (uint8_t)text.p[i];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+static void plain_put(struct buf *out, struct str text) {
+    char *room = buf_reserve(out, text.n + 2);
+    if (!room)
+        return;
+    room[0] = '"';
+    if (text.n)
+        memcpy(room + 1, text.p, text.n);
+    room[text.n + 1] = '"';
+    out->n += text.n + 2;
+}
+
 static void string_write(struct writing *w, struct str text) {
+    if (is_plain_text(text)) {
+        plain_put(w->out, text);
+        return;
+    }
     if (!utf8_is_valid(text.p, text.n))
         path_error(w->L, &w->path, "the string is not valid UTF-8");
     buf_put_json_string(w->out, text);
@@ -472,11 +590,25 @@ static int name_order(const void *a, const void *b) {
     return order ? order : x->n < y->n ? -1 : x->n > y->n;
 }
 
+static void names_sort(struct name_list *names) {
+    if (names->n > NAMES_FEW) {
+        qsort(names->items, names->n, sizeof *names->items, name_order);
+        return;
+    }
+    for (size_t i = 1; i < names->n; i++) {
+        struct str name = names->items[i];
+        size_t at = i;
+        for (; at > 0 && name_order(&name, &names->items[at - 1]) < 0; at--)
+            names->items[at] = names->items[at - 1];
+        names->items[at] = name;
+    }
+}
+
 bool names_added(lua_State *L, int at, const struct layout *layout, struct name_list *out) {
-    size_t cap = 0;
+    size_t cap = NAMES_FEW;
     int held = 0, set = 0;
     out->n = 0;
-    out->items = NULL;
+    out->items = out->few;
     if (layout->shape) {
         lua_rawgetp(L, layout->shape, &key_set);
         set = lua_gettop(L);
@@ -497,18 +629,16 @@ bool names_added(lua_State *L, int at, const struct layout *layout, struct name_
                 continue;
         }
         if (out->n == cap) {
-            cap = cap ? cap * 2 : 8;
+            cap *= 2;
             struct str *moved = lua_newuserdatauv(L, cap * sizeof *moved, 0);
-            if (out->n)
-                memcpy(moved, out->items, out->n * sizeof *moved);
+            memcpy(moved, out->items, out->n * sizeof *moved);
             out->items = moved;
             lua_replace(L, held);
         }
         struct str *name = &out->items[out->n++];
         name->p = lua_tolstring(L, -1, &name->n);
     }
-    if (out->n > 1)
-        qsort(out->items, out->n, sizeof *out->items, name_order);
+    names_sort(out);
     lua_replace(L, held - 1); /* what holds the names comes to the place of the set */
     if (lua_gettop(L) > held - 1)
         lua_settop(L, held - 1);
@@ -524,7 +654,7 @@ static void float_write(struct writing *w, double v, int digits, struct str text
         buf_put_str(w->out, text);
         return;
     }
-    struct str passed = passed_find(script_of(w->L)->call, v);
+    struct str passed = passed_find(w->L, v);
     if (passed.p)
         buf_put_str(w->out, passed);
     else
@@ -645,15 +775,60 @@ static int shield_find(lua_State *L, int at, bool *shielded) {
     return lua_gettop(L);
 }
 
+/* As it would be written, had it been a table in between. */
+static void tree_write(const struct json_value *v, struct buf *out) {
+    switch (v->kind) {
+    case JSON_KIND_OBJECT:
+        buf_put_char(out, '{');
+        for (uint32_t i = 0; i < v->n; i++) {
+            if (i)
+                buf_put_char(out, ',');
+            if (is_plain_text(v->fields[i].name))
+                plain_put(out, v->fields[i].name);
+            else
+                buf_put_json_string(out, v->fields[i].name);
+            buf_put_char(out, ':');
+            tree_write(&v->fields[i].value, out);
+        }
+        buf_put_char(out, '}');
+        return;
+    case JSON_KIND_ARRAY:
+        buf_put_char(out, '[');
+        for (uint32_t i = 0; i < v->n; i++) {
+            if (i)
+                buf_put_char(out, ',');
+            tree_write(&v->items[i], out);
+        }
+        buf_put_char(out, ']');
+        return;
+    case JSON_KIND_STRING:
+        if (v->raw.n == v->text.n + 2) /* every escape is longer than what it stands for */
+            buf_put_str(out, v->raw);
+        else
+            buf_put_json_string(out, v->text);
+        return;
+    default:
+        buf_put_str(out, v->raw);
+    }
+}
+
+/* The data of a command or an event, when nothing has touched it. */
+static bool untouched_write(struct writing *w, int at) {
+    int depth;
+    const struct json_value *tree = told_data(w->L, at, &depth);
+    if (!tree || w->path.depth + depth > JSON_DEPTH_MAX)
+        return false;
+    tree_write(tree, w->out);
+    check_room(w);
+    return true;
+}
+
 static void table_write(struct writing *w, int at) {
     lua_State *L = w->L;
     path_enter(L, &w->path);
     w->path.depth--;
-    if (lua_getmetatable(L, at)) {
-        if (lua_topointer(L, -1) == script_of(L)->event_mt)
-            path_error(L, &w->path, "an event is no data");
-        lua_pop(L, 1);
-    }
+    if (data_check(L, at, &w->path) == script_of(L)->data_mt && untouched_write(w, at))
+        return;
     int top = lua_gettop(L);
     bool outer = w->shielded;
     if (outer)

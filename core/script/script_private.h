@@ -15,6 +15,8 @@ enum pin {
     PIN_DECIMAL, /* of decimals */
     PIN_EVENT,   /* of what event() makes */
     PIN_MADE,    /* number -> event that event() made; false once it is taken */
+    PIN_TOLD,    /* the metatable of events and commands that handlers are told */
+    PIN_DATA,    /* of data that nothing has touched */
     PIN_UUID,    /* cmd.uuid */
     PIN_GET,     /* get() */
     PIN_LIBRARY, /* what every file gets a copy of: name -> function or table of functions */
@@ -35,6 +37,18 @@ struct passed {
     double value;
     struct str text;
     size_t order;
+};
+
+/* What the handler that runs was told; script_told.c. */
+struct told {
+    const void *table; /* the event or the command, NULL: none */
+    const struct script_event *event;
+    const struct script_command *cmd;
+    uint32_t given;   /* a bit for each member */
+    const void *data; /* as long as nothing has touched it */
+    const struct json_value *tree;
+    int depth; /* of the tree */
+    int reads;
 };
 
 /* A call from outside. They nest: what get() asks for may evolve another state. */
@@ -59,10 +73,10 @@ struct call {
     int made_before;
     int shields;   /* proxies in PIN_LIST */
     int map, list; /* the outer call's, kept while this one runs */
+    struct told told;
     struct passed *passed;
     size_t n_passed, cap_passed;
-    bool passed_sorted;
-    bool collecting; /* floats read now are the command's */
+    bool passed_read; /* all floats of the command's data are there, sorted */
 };
 
 struct shape_entry {
@@ -74,6 +88,7 @@ struct shape_entry {
 };
 #define SHAPE_SLOTS 4096 /* a power of two */
 #define SHAPES_MAX 2048
+#define SHAPE_GUESSES 256 /* a power of two */
 #define SHAPE_KEYS_MAX 64
 #define SHAPE_BYTES_MAX 4096
 
@@ -86,10 +101,13 @@ struct script {
     struct pool pool;
     struct call *call;
     int pins[PIN_N];
-    const void *array_mt, *shield_mt, *event_mt, *decimal_mt;
+    const void *array_mt, *shield_mt, *event_mt, *decimal_mt, *told_mt, *data_mt;
     struct shape_entry *shapes; /* SHAPE_SLOTS, open addressing */
     size_t n_shapes;
+    struct shape_entry *guesses[SHAPE_GUESSES]; /* by the look of their names */
     struct buf scratch;
+    struct json_parser *parser; /* of data that was kept; NULL until needed */
+    struct arena arena;
     struct native_entry *natives;
     struct loading *loading;
 };
@@ -110,6 +128,7 @@ extern const char key_digits; /* ...: name or index -> digits */
 extern const char key_reject; /* the error that reject() raises */
 extern const char key_null;   /* null */
 extern const char key_drop;   /* drop */
+extern const char key_text;   /* data that nothing has touched[...]: its JSON */
 extern const char key_serial; /* event[...]: its number in the call */
 
 /* --- script.c */
@@ -155,10 +174,13 @@ void purity_check(lua_State *L, int at);
 
 void shapes_free(struct script *s);
 void json_push(lua_State *L, const struct json_value *v);
+/* Fills the empty table at `at` with an object, as json_push() would; its metatable is replaced. */
+void json_fill(lua_State *L, const struct json_value *object, int at);
 /* Appends the JSON of the value at `at`, called `name` in errors. `object`: nothing else will do. */
 void json_write(lua_State *L, int at, struct buf *out, const char *name, bool object);
-/* Pushes the metatable of an object with these names (n strings on top, popped), in this order. */
-void shape_push(lua_State *L, uint32_t n);
+/* Pushes the metatable of an object with these names (n strings on top, popped), in this order. Gives the place where
+ * it is kept, or NULL. */
+struct shape_entry *shape_push(lua_State *L, uint32_t n);
 /* Makes the metatable of an object from a table on top, with the names at 1..n and their set at key_set. */
 void shape_finish(lua_State *L);
 /* Puts the digits (a table on top, popped) into a metatable of its own for the table at `at`. */
@@ -173,9 +195,11 @@ struct layout {
 /* Pushes two values (shape, digits). */
 struct layout layout_push(lua_State *L, int at);
 
+#define NAMES_FEW 16
 struct name_list {
-    struct str *items;
+    struct str *items; /* `few`, or a block of Lua's */
     size_t n;
+    struct str few[NAMES_FEW];
 };
 /* The names of the object at `at` that are not in its shape, sorted; pushes what holds them. A key that is no string
  * is told by *bad, which is then on top instead. */
@@ -194,7 +218,22 @@ struct path {
 _Noreturn void path_error(lua_State *L, const struct path *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void path_enter(lua_State *L, struct path *path);
+/* Raises for a table that is an event, or a command. Gives its metatable, or NULL. */
+const void *data_check(lua_State *L, int at, const struct path *path);
 bool utf8_is_valid(const char *p, size_t n);
+
+/* --- script_told.c */
+
+#define TOLD_KEPT "an event cannot be kept: keep its members"
+
+void told_open(lua_State *L);
+/* Push what a handler is told, which lives during the call. */
+void event_push(lua_State *L, const struct script_event *e);
+void command_push(lua_State *L, const struct script_command *cmd);
+/* Gives the table at `at`, which has told_mt or data_mt, all its members. */
+void told_fill(lua_State *L, int at);
+/* Data of this call that nothing has touched, and its depth; NULL when the table at `at` is not that. */
+const struct json_value *told_data(lua_State *L, int at, int *depth);
 
 /* --- script_shield.c */
 

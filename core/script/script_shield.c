@@ -11,9 +11,14 @@ enum seen_through target_push(lua_State *L, int at) {
     lua_pushvalue(L, at);
     for (;;) {
         bool has = lua_getmetatable(L, -1);
-        bool is_shield = has && lua_topointer(L, -1) == shield;
+        const void *mt = has ? lua_topointer(L, -1) : NULL;
+        bool is_shield = has && mt == shield;
         if (has)
             lua_pop(L, 1);
+        if (has && (mt == script_of(L)->told_mt || mt == script_of(L)->data_mt)) {
+            told_fill(L, -1);
+            return seen;
+        }
         if (!has || lua_rawgetp(L, -1, &key_target) == LUA_TNIL) {
             if (has)
                 lua_pop(L, 1);

@@ -184,6 +184,7 @@ static void freeze_table(struct freezing *f, int at) {
     path_enter(L, &f->path);
     f->path.depth--;
     int top = lua_gettop(L);
+    data_check(L, at, &f->path);
     enum seen_through seen = target_push(L, at);
     /* Which frozen table it is makes no difference: nothing can write to one. */
     if (seen != SEEN_FROZEN && freeze_same(f, at)) {
@@ -193,11 +194,6 @@ static void freeze_table(struct freezing *f, int at) {
     int64_t number = f->n_tables;
     int table = top + 1;
     struct layout layout = layout_push(L, table);
-    if (lua_getmetatable(L, table)) {
-        if (lua_topointer(L, -1) == script_of(L)->event_mt)
-            path_error(L, &f->path, "an event is no data");
-        lua_pop(L, 1);
-    }
     f->path.depth++;
     buf_put_char(f->out, layout.array ? TAG_ARRAY : TAG_OBJECT);
     buf_put_char(f->out, (char)((layout.marked || layout.shape ? FLAG_MARKED : 0) | (layout.digits ? FLAG_DIGITS : 0) |

@@ -12,12 +12,14 @@
 #include <stdlib.h>
 
 #define KEEP_BYTES (1 << 20)
+#define VALUE_SHOWN 80 /* bytes of a unique value in a refusal */
 
 /* A state that the request has touched, and the command that did so last. */
 struct touch {
     struct live *live;
     const struct head *head;
-    size_t command;
+    const struct command *by;
+    size_t command;      /* its place in the request */
     struct str snapshot; /* to be written with the block; p NULL: none */
 };
 
@@ -176,11 +178,13 @@ enum outcome handlers_begin(struct handlers *h, struct heads *heads, const struc
     return refusal->outcome;
 }
 
-static int touch(struct handlers *h, struct live *live, const struct head *head) {
+static int touch(struct handlers *h, struct live *live, const struct head *head, const struct command *by) {
     if (live->touched) {
         for (size_t i = 0; i < h->n_touched; i++)
-            if (h->touched[i].live == live)
+            if (h->touched[i].live == live) {
+                h->touched[i].by = by;
                 h->touched[i].command = h->command;
+            }
         return 0;
     }
     if (h->n_touched == h->touched_room) {
@@ -191,7 +195,7 @@ static int touch(struct handlers *h, struct live *live, const struct head *head)
         h->touched = touched;
         h->touched_room = room;
     }
-    h->touched[h->n_touched++] = (struct touch){.live = live, .head = head, .command = h->command};
+    h->touched[h->n_touched++] = (struct touch){.live = live, .head = head, .by = by, .command = h->command};
     live->touched = true;
     return 0;
 }
@@ -336,7 +340,7 @@ enum outcome handlers_decide(struct handlers *h, const struct command *c, const 
     if (r != 0)
         return refuse_failed(h, c, "decide", r, &fault, refusal);
     out->events = arena_alloc(&h->arena, (list.n + 1) * sizeof *out->events);
-    if (!out->events || (list.n && touch(h, out->live, head) < 0))
+    if (!out->events || (list.n && touch(h, out->live, head, c) < 0))
         return refuse(refusal, OUTCOME_NO_ROOM, "out of memory");
     out->n = list.n;
     return evolve_all(h, c, head, time, position, &list, out, refusal);
@@ -390,9 +394,13 @@ static int rule_apply(struct handlers *h, const struct touch *touch, size_t i, s
 
 static enum outcome refuse_taken(struct handlers *h, const struct unique_clash *clash, struct refusal *refusal) {
     const struct unique_change *c = &h->changes[clash->change];
+    size_t n = c->after.n;
+    if (n > VALUE_SHOWN)
+        for (n = VALUE_SHOWN; n > 0 && ((uint8_t)c->after.p[n] & 0xc0) == 0x80;)
+            n--;
     refusal->index = c->command;
-    return refuse(refusal, OUTCOME_NOT_UNIQUE, "%.*s %.*s is held by %s", (int)c->rule->name.n, c->rule->name.p,
-                  (int)c->after.n, c->after.p, clash->holder);
+    return refuse(refusal, OUTCOME_NOT_UNIQUE, "%.*s %.*s%s is held by %s", (int)c->rule->name.n, c->rule->name.p,
+                  (int)n, c->after.p, n < c->after.n ? "..." : "", clash->holder);
 }
 
 /* A state must be one that can be kept and shown. A small one is looked at after each command, a large one when a
@@ -408,17 +416,20 @@ enum outcome handlers_judge(struct handlers *h, struct refusal *refusal) {
     struct script_fault fault = {0};
     struct unique_clash clash;
     struct err err = {0};
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < h->n_touched; i++)
-        r = keep(h, &h->touched[i], &fault);
-    if (r != 0)
-        return refuse_failed(h, NULL, "evolve", r, &fault, refusal);
-    for (size_t i = 0; r == 0 && i < h->n_touched; i++)
-        for (size_t k = 0; r == 0 && k < h->touched[i].live->type->n_rules; k++)
-            r = rule_apply(h, &h->touched[i], k, &fault);
-    if (r != 0)
-        return refuse_failed(h, NULL, "unique", r, &fault, refusal);
-    r = unique_check(h->unique, h->changes, h->n_changes, &clash, &err);
+    for (size_t i = 0; i < h->n_touched; i++) {
+        struct touch *touch = &h->touched[i];
+        int r = keep(h, touch, &fault);
+        const char *what = "evolve";
+        for (size_t k = 0; r == 0 && k < touch->live->type->n_rules; k++) {
+            what = "unique";
+            r = rule_apply(h, touch, k, &fault);
+        }
+        if (r != 0) {
+            refusal->index = touch->command;
+            return refuse_failed(h, touch->by, what, r, &fault, refusal);
+        }
+    }
+    int r = unique_check(h->unique, h->changes, h->n_changes, &clash, &err);
     if (r == UNIQUE_TAKEN)
         return refuse_taken(h, &clash, refusal);
     if (r < 0)

@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <time.h>
+
+#define TURN_MICROS 5000   /* that a job may take of a block while others wait */
+#define BLOCK_MICROS 50000 /* after which a block takes no further job */
 
 /* A job's part in a block: its requests below `decided` are in this block or an earlier one. */
 struct part {
@@ -24,6 +28,7 @@ struct flight {
     struct part *parts;
     size_t n_parts, room;
     struct changes changes; /* of the folds family, written with it: a view of what the handlers keep meanwhile */
+    uint64_t begun;         /* monotonic microseconds */
 };
 
 struct sequencer {
@@ -233,8 +238,19 @@ static bool is_stopped(const struct job *job) {
     return job->group && job->group->stopped;
 }
 
+static uint64_t micros(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Handlers may be slow: a job then goes on when others have had their turn. */
 static void decide_commands(struct sequencer *s, struct flight *f, struct job *job) {
-    while (job->n_decided < job->n_requests && block_bytes(f->block) < SEQUENCER_BLOCK_BYTES && !is_stopped(job)) {
+    uint64_t end = micros() + TURN_MICROS;
+    bool first = true;
+    while (job->n_decided < job->n_requests && block_bytes(f->block) < SEQUENCER_BLOCK_BYTES && !is_stopped(job) &&
+           (first || micros() < end)) {
+        first = false;
         if (decide_request(s->decider, job, job->n_decided) != OUTCOME_OK) {
             if (job->group)
                 job->group->stopped = true;
@@ -292,6 +308,23 @@ static void queue_return(struct sequencer *s, struct job *job) {
         s->end = &job->next;
 }
 
+/* Puts a job that has had its turn behind those of others, with what follows it of its group: within a group the order
+ * stands. */
+static void queue_rotate(struct sequencer *s, struct job *job) {
+    struct job *kept = NULL, **kept_end = &kept, **own_end = &job->next, *next;
+    job->next = NULL;
+    for (struct job *j = s->first; j; j = next) {
+        next = j->next;
+        j->next = NULL;
+        struct job ***end = job->group && j->group == job->group ? &own_end : &kept_end;
+        **end = j;
+        *end = &j->next;
+    }
+    *kept_end = job;
+    s->first = kept;
+    s->end = own_end;
+}
+
 /* No memory to note a job in its block: it is answered when nothing else holds it any more. */
 static void give_up(struct sequencer *s, struct job *job) {
     struct err err;
@@ -301,6 +334,10 @@ static void give_up(struct sequencer *s, struct job *job) {
         pthread_cond_wait(&s->queue_moved, &s->lock);
     job_unknown(job);
     answer(s, job);
+}
+
+static bool flight_full(const struct flight *f) {
+    return block_bytes(f->block) >= SEQUENCER_BLOCK_BYTES;
 }
 
 /* One job from the queue into the block. Called and returns with the lock held. Even a refusal waits for the block:
@@ -314,12 +351,10 @@ static void build_one(struct sequencer *s, struct flight *f, bool room) {
     pthread_mutex_lock(&s->lock);
     if (r < 0)
         give_up(s, job);
-    else if (!finished)
+    else if (!finished && flight_full(f))
         queue_return(s, job);
-}
-
-static bool flight_full(const struct flight *f) {
-    return block_bytes(f->block) >= SEQUENCER_BLOCK_BYTES;
+    else if (!finished)
+        queue_rotate(s, job);
 }
 
 /* A domain is adopted when everything before it has been applied: it looks at what is stored. */
@@ -327,14 +362,20 @@ static bool must_wait(const struct sequencer *s, const struct flight *f) {
     return s->first && s->first->kind == JOB_ADOPT && (f->n_parts > 0 || s->handed);
 }
 
+/* What handlers make slow must not keep the answers of others. */
+static bool is_late(const struct flight *f) {
+    return f->n_parts > 0 && micros() - f->begun > BLOCK_MICROS;
+}
+
 static bool is_closed(const struct sequencer *s, const struct flight *f) {
-    return flight_full(f) || (f->n_parts > 0 && must_wait(s, f));
+    return flight_full(f) || is_late(f) || (f->n_parts > 0 && must_wait(s, f));
 }
 
 /* Takes the next flight. Called with the lock held. */
 static struct flight *build_begin(struct sequencer *s) {
     struct flight *f = &s->flights[s->turn++ & 1];
     s->building = true;
+    f->begun = micros();
     decide_begin(s->decider, f->block);
     return f;
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
-# A domain at work (tests/bench/domain): each command checked against a schema, decided in Lua, its event checked against
-# a schema and folded; against the same commands without a domain. And what an aggregate with a million events costs:
-# its state when nothing of it is in memory, and one more command.
+# A domain at work (tests/bench/domain): each command checked against a schema, decided in Lua, its event checked
+# against a schema and folded; against the same commands without a domain. And what an aggregate with a million events
+# costs: its state when nothing of it is in memory, and one more command.
 
 domain_many=1000000
 domain_few=10

@@ -132,7 +132,8 @@ def state(mount, aggregate, when=None):
 
 
 def stream(mount, aggregate, when=None):
-    return [lib.strict(t) for t in mount.lines(aggregate, *([] if when is None else ["at", str(when)]), "stream.ndjson")]
+    lines = mount.lines(aggregate, *([] if when is None else ["at", str(when)]), "stream.ndjson")
+    return [lib.strict(text) for text in lines]
 
 
 def shown(mount, *aggregates, every=1):

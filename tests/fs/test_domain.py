@@ -146,7 +146,10 @@ def test_derived_ids_are_the_same_when_a_refused_command_comes_again(daemons, pl
 
 
 def test_evolve_is_told_of_the_whole_event(daemons, place):
-    mount = small(daemons, place, "Done = { evolve = function(s, e) s[tostring(e.version)] = e end }",
+    mount = small(daemons, place, """Done = { evolve = function(s, e)
+          local seen = {}
+          for name, value in pairs(e) do seen[name] = value end
+          s[tostring(e.version)] = seen end }""",
                   'Do = { decide = function(_, cmd) return event("Done", cmd.data), event("Done", {}) end }')
     accepted(mount, "order", "Do", {"x": [1]}, aggregate="1", id="c", traceparent="t", meta={"tenant": "acme"})
     one = state(mount, "order/1")["1"]
@@ -249,7 +252,10 @@ def test_state_is_changed_by_evolve_alone(bank):
       account.balance = 1000000; account.tags[1] = "mine"; account.notes.x = {}; account.owner = nil
       local other = get("account/b"); other.owner = "me"; other.tags[1] = "mine"
       reject("so it seems: " .. account.balance .. other.owner) end },
-    Meddle2 = { decide = function(account, cmd) account.balance = 7 cmd.data.x.y = 1 return event("Noted", cmd.data) end },
+    Meddle2 = { decide = function(account, cmd)
+      account.balance = 7
+      cmd.data.x.y = 1
+      return event("Noted", cmd.data) end },
     Tag = {""")
     assert lib_domain.reload(bank) is None
     before = [lib_domain.state_bytes(bank, f"account/{name}") for name in "ab"]
@@ -425,7 +431,8 @@ def test_values_of_any_kind_are_told_apart(bank):
         held(bank, "other", value, f"n{i}")
     assert iban(bank, "n0", None)["status"] == "appended"
     iban(bank, "long", "y" * 500)
-    assert iban(bank, "other", "y" * 500)["detail"].endswith("is held by account/long"), "the holder, whatever the value"
+    said = iban(bank, "other", "y" * 500)["detail"]
+    assert said.endswith("is held by account/long"), f"the holder is to be named: {said}"
     for i in range(3):  # none at all is no value: as many as like
         bank.append("account", {"aggregate": f"z{i}", "type": "SetIban", "data": {"iban": None}})
 

@@ -12,7 +12,6 @@ import time
 import pytest
 
 import lib
-import lib_domain
 from lib import line
 from lib_daemon import pause
 from lib_domain import account_fold, accounts_of, check_accounts, opened, send, started, state
@@ -53,7 +52,8 @@ class Writer:
         if kind == 2:
             return self.one(f"shared{self.random.randrange(3)}", "Note", {"x": "y" * self.random.randrange(2000)})
         if kind == 3:
-            return [self.one(me, "Send", {"to": other, "amount": amount}), self.one(other, "Deposit", {"amount": amount})]
+            return [self.one(me, "Send", {"to": other, "amount": amount}),
+                    self.one(other, "Deposit", {"amount": amount})]
         if kind == 4:
             iban = {"iban": f"I{self.random.randrange(VALUES)}"} if self.random.random() < 0.8 else {}
             return self.one(self.random.choice([me, f"shared{self.random.randrange(3)}"]), "SetIban", iban)

@@ -1,5 +1,5 @@
-"""Loading a domain again while it is at work: all of it or nothing, and no command is lost or half of one domain and half
-of another."""
+"""Loading a domain again while it is at work: all of it or nothing, and no command is lost, or half of one domain and
+half of another."""
 
 import contextlib
 import os
@@ -31,7 +31,8 @@ def saying(letter, more=""):
 return {{
   initial = function() return {{ said = array {{}} }} end,
   commands = {{
-    Say = {{ decide = function(_, cmd) return event("Said", {{ letter = letter, lib = "{letter}", n = cmd.data.n }}) end }},
+    Say = {{ decide = function(_, cmd)
+      return event("Said", {{ letter = letter, lib = "{letter}", n = cmd.data.n }}) end }},
     Twice = {{ decide = function(_, cmd)
       return event("Said", {{ letter = letter, lib = "{letter}", n = cmd.data.n }}),
         event("Said", {{ letter = letter, lib = "{letter}", n = cmd.data.n }}) end }},
@@ -104,8 +105,8 @@ def test_the_trigger_can_only_be_written(letters, daemons, place):
 def test_a_relative_directory_is_found_by_a_daemon_in_the_background(letters, place):
     """Which has left the directory that it was started in."""
     letters.stop()
-    done = lib.run([lib.esfs(), letters.store, letters.mnt, "-o", "domain=" + os.path.relpath(letters.domain.path, place)],
-                   cwd=place)
+    option = "domain=" + os.path.relpath(letters.domain.path, place)
+    done = lib.run([lib.esfs(), letters.store, letters.mnt, "-o", option], cwd=place)
     assert done.rc == 0, done
     pid = letters.status()["pid"]
     try:
@@ -241,7 +242,8 @@ def reading(mount):
     stop, faults, n = threading.Event(), [], [0]
 
     def work():
-        names = ["views/state.json", "stream.ndjson", "at/1/state.json", "at/1..2/stream.ndjson", "at/0s-ago/state.json"]
+        names = ["views/state.json", "stream.ndjson", "at/1/state.json", "at/1..2/stream.ndjson",
+                 "at/0s-ago/state.json"]
         try:
             while not stop.is_set():
                 for name in names:
@@ -348,7 +350,7 @@ def test_a_kill_during_a_reload_leaves_a_whole_store(bank):
         accepted(bank, f"account/{name}", "SetIban", {"iban": f"I{name}"})
     with bank.commands() as c:
         for at in range(lib.size(20, 4)):
-            c.write_all(b"".join(b'{"aggregate":"account/%s","type":"Tag","data":{"tag":"%d"}}\n' % (b"ab"[i % 2:][:1], i)
+            c.write_all(b"".join(b'{"aggregate":"account/%c","type":"Tag","data":{"tag":"%d"}}\n' % (b"ab"[i % 2], i)
                                  for i in range(1000)))
             c.results()
     text = bank.domain.get("aggregates/account.lua")

@@ -1,5 +1,5 @@
-"""Schemas of commands and events, their versions, the registry in the mount, and what stream.ndjson makes of events that
-were written under an older version."""
+"""Schemas of commands and events, their versions, the registry in the mount, and what stream.ndjson makes of events
+that were written under an older version."""
 
 import json
 import os
@@ -130,8 +130,9 @@ def test_schemas_can_be_read_where_events_say_they_are(shop):
     st = os.stat(path)
     assert st.st_size == len(open(path, "rb").read()) and stat.S_IMODE(st.st_mode) & 0o222 == 0
     assert shop.ok("find schemas -type f") == "schemas/order/E/1.json"
-    for refusal in (lambda: os.unlink(path), lambda: os.open(path, os.O_WRONLY), lambda: os.mkdir(shop.path("schemas/x")),
-                    lambda: os.rename(path, path + "x"), lambda: os.rmdir(shop.path("schemas/order"))):
+    for refusal in (lambda: os.unlink(path), lambda: os.open(path, os.O_WRONLY),
+                    lambda: os.mkdir(shop.path("schemas/x")), lambda: os.rename(path, path + "x"),
+                    lambda: os.rmdir(shop.path("schemas/order"))):
         assert lib.error_of(refusal) in ("EPERM", "EACCES", "EROFS")
 
 
@@ -293,7 +294,9 @@ def test_an_upcast_may_rename_split_and_drop(shop):
     upcast = """upcast = { [1] = function(d, e)
         if d.n == 0 then return drop end
         if d.n == 1 then return event("Renamed", { was = d.n }) end
-        if d.n == 2 then return { event("Renamed", { was = "first" }), event("E", { n = 20 }), event("Renamed", {}) } end
+        if d.n == 2 then
+          return { event("Renamed", { was = "first" }), event("E", { n = 20 }), event("Renamed", {}) }
+        end
         if d.n == 3 then return {} end
         if d.n == 4 then return drop end
         return d end }"""
@@ -341,7 +344,8 @@ def test_an_event_that_had_no_schema_may_get_one(daemons, place):
     assert "dataschema" not in shop.events("order/1")[0]
     schema = {"E.1": {"type": "object", "properties": {"n": {"type": "integer"}}}}
     assert change(shop, schema, E='schema = "E.1"') == "EINVAL" and "upcast[0]" in why(shop)
-    assert change(shop, E='schema = "E.1", upcast = { [0] = function(d) d.n = math.tointeger(d.n) return d end }') is None
+    upcast = "upcast = { [0] = function(d) d.n = math.tointeger(d.n) return d end }"
+    assert change(shop, E=f'schema = "E.1", {upcast}') is None
     assert stream(shop, "order/1")[0]["data"] == {"n": 7}
     assert stream(shop, "order/1")[0]["dataschema"] == "/schemas/order/E/1"
 

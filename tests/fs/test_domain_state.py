@@ -117,7 +117,8 @@ SHAPES = [
     b'{"i":[0,1,-1,9007199254740993,-9007199254740993,9223372036854775807,-9223372036854775808]}',
     b'{"big":[18446744073709551615,9223372036854775808,-9223372036854775809,123456789012345678901234567890]}',
     b'{"f":[1.0,1.10,0.1,-0.5,1e3,1E3,1e+3,1e-3,1.50e2,100000000000000000000.0,0.30000000000000004,-0.0,-0,5e-324]}',
-    b'{"z":1,"a":2,"m":{"y":1,"b":2,"c":{"2":1,"1":2}},"A":3}', b'{"1":1,"2":2,"10":3,"":4}', '{"é":"ü","日本":"語"}'.encode(),
+    b'{"z":1,"a":2,"m":{"y":1,"b":2,"c":{"2":1,"1":2}},"A":3}', b'{"1":1,"2":2,"10":3,"":4}',
+    '{"é":"ü","日本":"語"}'.encode(),
     b'{"s":["a b","\\"","\\\\","/","\\n\\t","\\u0000","\\u001f"]}', b'{"deep":' + b'[' * 50 + b']' * 50 + b'}',
     b'{"array":{"array":1},"__index":1,"null":"null","nil":[null,null],"n":{"n":null}}',
 ]
@@ -245,7 +246,8 @@ def test_members_that_lua_adds_come_last_and_sorted(daemons, place):
 def test_kinds_of_values_are_told_apart_in_lua(daemons, place):
     mount = started(daemons, place, files={"aggregates/counter.lua": COUNTER})
     with mount.commands("counter") as c:
-        result = c.ask(b'{"aggregate":"1","type":"Kind","data":{"n":null,"f":false,"i":9007199254740993,"x":1.0,"list":[]}}')
+        result = c.ask(b'{"aggregate":"1","type":"Kind",'
+                       b'"data":{"n":null,"f":false,"i":9007199254740993,"x":1.0,"list":[]}}')
     assert result["status"] == "appended", result
     assert mount.events("counter/1")[0]["data"] == {
         "null": True, "has": [False, False, True], "int": "integer", "float": "float", "sum": 9007199254740994,
@@ -444,7 +446,8 @@ def test_a_whole_mount_is_copied(bank, place, tool):
         busy(bank, name, 150, seed=i)
     copy = os.path.join(place, "copy")
     os.mkdir(copy)
-    done = bank.sh({"tar": f"tar cf - --exclude=.esfs . | tar xf - -C {copy}", "rsync": f"rsync -a --exclude=.esfs ./ {copy}/",
+    done = bank.sh({"tar": f"tar cf - --exclude=.esfs . | tar xf - -C {copy}",
+                    "rsync": f"rsync -a --exclude=.esfs ./ {copy}/",
                     "cp": f"cp -a account schemas log.ndjson {copy}/"}[tool], timeout=60)
     assert (done.rc, done.err) == (0, ""), done
     for top, _, files in os.walk(bank.mnt):

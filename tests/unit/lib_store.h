@@ -219,14 +219,19 @@ static inline char *lib_log(struct lib_store *l, size_t *n) {
     return p;
 }
 
-/* rejections.ndjson, as a string for free(). */
-static inline char *lib_rejections(struct lib_store *l, const char *topic) {
+/* What a journal holds of a topic, as a string for free(). */
+static inline char *lib_topic(struct journal *j, const char *topic) {
     uint64_t size, time;
-    journal_stat(store_rejections(l->store), str_of(topic), &size, &time);
+    journal_stat(j, str_of(topic), &size, &time);
     char *p = malloc(size + 1);
-    assert_int_equal(journal_read(store_rejections(l->store), str_of(topic), 0, p, size), size);
+    assert_int_equal(journal_read(j, str_of(topic), 0, p, size), size);
     p[size] = '\0';
     return p;
+}
+
+/* rejections.ndjson, likewise. */
+static inline char *lib_rejections(struct lib_store *l, const char *topic) {
+    return lib_topic(store_rejections(l->store), topic);
 }
 
 /* --- lines */

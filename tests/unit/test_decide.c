@@ -1,7 +1,10 @@
 /* decide.c through the front door: what must hold however much is decided between two flushes. */
+#include "index_private.h"
 #include "lib_store.h"
 
 #include <errno.h>
+#include <spawn.h>
+#include <sys/wait.h>
 
 static void put_checks(struct buf *text, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -66,11 +69,88 @@ static void aggregates_are_made_when_types_have_run_out(void **state) {
     buf_free(&text);
 }
 
-int main(void) {
+/* --- a decision that does not fit the log: as if deciding had gone wrong, the index is made to think otherwise */
+
+static void stream_differs(struct index *ix) {
+    struct index_type t;
+    struct index_aggregate a;
+    assert_int_equal(index_type_by_name(ix, STR("t"), &t), 0);
+    assert_int_equal(index_aggregate_by_name(ix, t.no, STR("kept"), &a, NULL), 0);
+    for (size_t i = 0; i < ix->open->n_streams; i++)
+        ix->open->streams[i].first_version += ix->open->streams[i].aggregate == a.no;
+}
+
+static void numbers_differ(struct index *ix) {
+    ix->head.next_aggregate++;
+}
+
+static void types_differ(struct index *ix) {
+    ix->head.next_type++;
+}
+
+static const struct {
+    void (*differ)(struct index *ix);
+    const char *commands, *words;
+} differences[] = {
+    {stream_differs, "{\"type\":\"A\",\"aggregate\":\"t/other\"}{\"type\":\"A\",\"aggregate\":\"t/kept\"}",
+     "does not follow"},
+    {numbers_differ, "{\"type\":\"A\",\"aggregate\":\"t/kept\"}{\"type\":\"A\",\"aggregate\":\"t/fresh\"}", "number"},
+    {types_differ, "{\"type\":\"A\",\"aggregate\":\"fresh/1\"}", "number"},
+};
+
+/* In a process of its own, which a store that has failed wants to be left by _exit(). */
+static int decide_wrongly(const char *dir, long i) {
+    struct lib_store l = {.options = {.durability = DURABILITY_OS}};
+    char *results;
+    snprintf(l.dir, sizeof l.dir, "%s", dir);
+    lib_store_open(&l);
+    lib_append(&l, "t", "kept", "{\"type\":\"A\"}");
+    differences[i].differ(store_index(l.store));
+    assert_int_equal(lib_send(&l, "", "", differences[i].commands, &results), -EIO);
+    assert_int_equal(lib_count(results, "\"status\":\"unknown\""), 1);
+    assert_int_equal(lib_count(results, "\"status\":\"appended\""), 0);
+    assert_true(store_read_only(l.store));
+    assert_int_equal(lib_send(&l, "t", "other", "{\"type\":\"A\"}", NULL), -EROFS);
+    char *errors = lib_topic(store_errors(l.store), "");
+    assert_non_null(strstr(errors, differences[i].words));
+    store_close(l.store);
+    return 0;
+}
+
+static void what_is_wrong_is_not_written(void **state) {
+    struct lib_store *l = *state;
+    lib_append(l, "t", "other", "{\"type\":\"A\"}");
+    for (long i = 0; i < 3; i++) {
+        char number[] = {(char)('0' + i), 0};
+        char *const argv[] = {(char[]){"test_decide"}, l->dir, number, NULL};
+        pid_t child;
+        int status;
+        lib_store_close(l);
+        assert_int_equal(posix_spawn(&child, "/proc/self/exe", NULL, NULL, argv, environ), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        lib_store_open(l);
+        assert_int_equal(lib_version(l, "t", "kept"), i + 1);
+        assert_int_equal(lib_version(l, "t", "other"), 1);
+        assert_int_equal(lib_version(l, "t", "fresh"), -1);
+        assert_int_equal(lib_version(l, "fresh", "1"), -1);
+        size_t n;
+        char *log = lib_log(l, &n);
+        assert_int_equal(lib_count(log, "\n"), i + 2);
+        free(log);
+    }
+    lib_append(l, "t", "fresh", "{\"type\":\"A\"}");
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3)
+        _exit(decide_wrongly(argv[1], atol(argv[2])));
     const struct CMUnitTest tests[] = {
         LIB_TEST(a_block_knows_its_aggregates_whatever_else_it_looks_at),
         LIB_TEST(a_transaction_may_begin_an_aggregate_with_many_events),
         LIB_TEST(aggregates_are_made_when_types_have_run_out),
+        LIB_TEST(what_is_wrong_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,7 +168,7 @@ static void evolve_changes_the_state(void **state) {
     script_value evolve = function_of(f, "", "a.id = b.subject a.items = b.data.items a.v = b.version");
     assert_int_equal(evolve_with(f, evolve, &live, "{\"items\":[{\"price\":1.10}]}"), 0);
     assert_string_equal(json_of(f, live), "{\"id\":\"1001\",\"items\":[{\"price\":1.10}],\"v\":3}");
-    script_value tell = function_of(f, "", "return b");
+    script_value tell = function_of(f, "", "local t = {} for k, v in pairs(b) do t[k] = v end return t");
     assert_int_equal(evolve_with(f, tell, &live, "{}"), 0);
     assert_string_equal(
         json_of(f, live),
@@ -184,6 +184,136 @@ static void evolve_changes_the_state(void **state) {
     script_value none = function_of(f, "", "return nil");
     assert_int_equal(script_initial(f->s, none, STR("7"), &live, &f->fault), SCRIPT_FAILED);
     assert_int_equal(live, 0);
+}
+
+/* What is kept of an event: its members, and never the event. */
+static void an_event_cannot_be_kept(void **state) {
+    struct fixture *f = *state;
+    script_value live = of_json(f, "{}"), keep = function_of(f, "", "a.last = b"),
+                 look = function_of(f, "", "a.type = a.last.type"), itself = function_of(f, "", "return b");
+    struct buf bytes = {0};
+    assert_int_equal(evolve_with(f, itself, &live, "{}"), SCRIPT_FAILED);
+    assert_non_null(strstr(f->fault.text, "an event cannot be kept: keep its members"));
+    assert_int_equal(evolve_with(f, keep, &live, "{}"), 0);
+    assert_int_equal(script_freeze(f->s, live, &bytes, &f->fault), SCRIPT_FAILED);
+    assert_string_equal(f->fault.text, "the state.last: an event cannot be kept: keep its members");
+    assert_int_equal(script_check(f->s, live, &f->fault), SCRIPT_FAILED);
+    assert_string_equal(f->fault.text, "the state.last: an event cannot be kept: keep its members");
+    assert_int_equal(script_to_json(f->s, live, &bytes, &f->fault), SCRIPT_FAILED);
+    assert_string_equal(f->fault.text, "the value.last: an event cannot be kept: keep its members");
+    assert_int_equal(evolve_with(f, look, &live, "{}"), SCRIPT_FAILED);
+    assert_non_null(strstr(f->fault.text, "an event cannot be kept: keep its members"));
+    buf_free(&bytes);
+}
+
+static const char *const kept_texts[] = {
+    "{}",
+    "{\"z\":1.10,\"a\":[1.50,{\"x\":\"y\"}],\"n\":null,\"t\":true}",
+    " { \"s\" : \"\\u00e9\\/\\n\\\"\" , \"k\\u0041\" : -0 , \"e\" : [ ] , \"o\" : { } } ",
+    "{\"big\":123456789012345678901234567890,\"f\":1e3,\"\":\"12345678\\\\2345678\",\"u\":\"1234567\xc3\xa9\"}",
+    "{\"a1\":1,\"a2\":2,\"a3\":3,\"a4\":4,\"a5\":5,\"a6\":6,\"a7\":7,\"a8\":8,\"a9\":9,\"b1\":1,\"b2\":2,\"b3\":3,"
+    "\"b4\":4,\"b5\":5,\"b6\":6,\"b7\":7,\"b8\":8,\"b9\":9,\"c1\":1,\"c2\":2,\"c3\":3,\"c4\":4,\"c5\":5,\"c6\":6,"
+    "\"c7\":7}",
+};
+
+/* Data that was kept before anything looked into it is what it is when all of it was looked at. */
+static void data_can_be_kept(void **state) {
+    struct fixture *f = *state;
+    static const char *const keeps[] = {"a.last = b.data", "local d = b.data local x = d.s, d.z, d.none a.last = d",
+                                        "a.last = b.data a.last = nil a.last = b.data"};
+    static const char *const looks[] = {
+        "a.last.new = 1",
+        "a.got = a.last.s or a.last.z",
+        "local n = 0 for k in pairs(a.last) do n = n + 1 end a.n = n",
+        "a.first = next(a.last)",
+        "a.raw = rawget(a.last, 'z')",
+        "a.deep = a.last.a and a.last.a[2] and a.last.a[2].x",
+        "a.n = #a.last",
+        "a.again = a.last",
+    };
+    script_value all = function_of(f, "", "for k in pairs(b.data) do end a.last = b.data");
+    for (size_t t = 0; t < sizeof kept_texts / sizeof *kept_texts; t++)
+        for (size_t k = 0; k < sizeof keeps / sizeof *keeps; k++)
+            for (size_t l = 0; l < sizeof looks / sizeof *looks; l++) {
+                script_value lazy = of_json(f, "{}"), eager = of_json(f, "{}"), keep = function_of(f, "", keeps[k]),
+                             look = function_of(f, "", looks[l]);
+                assert_int_equal(evolve_with(f, keep, &lazy, kept_texts[t]), 0);
+                assert_int_equal(evolve_with(f, all, &eager, kept_texts[t]), 0);
+                if (l % 2)
+                    assert_int_equal(script_check(f->s, lazy, &f->fault), 0);
+                assert_int_equal(evolve_with(f, look, &lazy, "{}"), 0);
+                assert_int_equal(evolve_with(f, look, &eager, "{}"), 0);
+                struct buf one = {0}, other = {0};
+                assert_int_equal(script_freeze(f->s, lazy, &one, &f->fault), 0);
+                assert_int_equal(script_freeze(f->s, eager, &other, &f->fault), 0);
+                assert_true(str_eq(buf_str(&one), buf_str(&other)));
+                buf_free(&one);
+                buf_free(&other);
+                char *text = strdup(json_of(f, lazy));
+                assert_string_equal(json_of(f, eager), text);
+                free(text);
+                script_drop(f->s, lazy);
+                script_drop(f->s, eager);
+                script_drop(f->s, keep);
+                script_drop(f->s, look);
+            }
+    script_value live = of_json(f, "{}"), keep = function_of(f, "", keeps[0]),
+                 tell = function_of(f, "", "local x = a.last.a a.last.z = 2 return event('E', { d = a.last, x = x })");
+    assert_int_equal(evolve_with(f, keep, &live, kept_texts[1]), 0);
+    assert_int_equal(decide_with(f, tell, live, "{}"), 0);
+    assert_made(f, 0, "E",
+                "{\"d\":{\"z\":2,\"a\":[1.50,{\"x\":\"y\"}],\"n\":null,\"t\":true},\"x\":[1.50,{\"x\":\"y\"}]}");
+    assert_int_equal(script_kind(f->s, script_member(f->s, live, "last")), SCRIPT_OBJECT);
+    assert_string_equal(json_of(f, script_member(f->s, live, "last")), kept_texts[1]);
+}
+
+/* However much of the command a decider looks at, and in whatever way, the event is the same. */
+static void untouched_data_is_written_as_touched_data(void **state) {
+    struct fixture *f = *state;
+    static const char *const bodies[] = {
+        "return event('E', b.data)",
+        "local d = b.data for k in pairs(d) do end return event('E', d)",
+        "local d = b.data local x = d.a return event('E', d)",
+        "local d = b.data for i = 1, 20 do local x = d.z end return event('E', d)",
+        "local d = b.data local e = event('E', d) d.more = 1 d.more = nil return e",
+        "local d = b.data next(d) rawget(d, 'z') return event('E', d)",
+        "local d = b.data b.data = nil assert(b.data == nil) for i = 1, 100 do local t = {} end return event('E', d)",
+    };
+    for (size_t t = 0; t < sizeof kept_texts / sizeof *kept_texts; t++) {
+        script_value v = of_json(f, kept_texts[t]);
+        char *want = strdup(json_of(f, v));
+        for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+            assert_decides(f, bodies[i], "{}", kept_texts[t], want);
+        char *inside = NULL;
+        assert_true(asprintf(&inside, "{\"d\":[%s],\"e\":%s}", want, want) > 0);
+        assert_decides(f, "return event('E', { d = { b.data }, e = b.data })", "{}", kept_texts[t], inside);
+        free(inside);
+        free(want);
+        script_drop(f->s, v);
+    }
+    assert_decides(f, "local d = b.data d.x = 2 assert(d.x == 2 and d.y == 3 and #d == 0) return event('E', d)", "{}",
+                   "{\"x\":1,\"y\":3}", "{\"x\":2,\"y\":3}");
+    assert_int_equal(decide(f, "return event('E', b.data)", "{}", "{\"x\":[1e999]}"), SCRIPT_FAILED);
+    assert_non_null(strstr(f->fault.text, "the number 1e999 is beyond what a float can hold"));
+}
+
+static void a_command_is_a_table(void **state) {
+    struct fixture *f = *state;
+    assert_decides(
+        f,
+        "local t = {} for k, v in pairs(b) do t[#t + 1] = k .. ':' .. type(v) end"
+        " return event('E', { t = table.concat(t, ' '), again = b.type, first = next(b), none = b.nothing })",
+        "{}", "{}",
+        "{\"again\":\"PlaceOrder\",\"first\":\"aggregate\",\"t\":\"aggregate:string data:table gids:table "
+        "id:string meta:table time:string type:string uid:number uuid:function version:number\"}");
+    assert_decides(f,
+                   "b.time = nil b.own = 1 b.uid = 7 local id = b.id b.id = nil"
+                   " assert(b.time == nil and b.id == nil and b.own == 1 and b.uid == 7 and b[1] == nil)"
+                   " local n = 0 for k in pairs(b) do n = n + 1 assert(k ~= 'time' and k ~= 'id') end"
+                   " return event('E', { id = id, n = n })",
+                   "{}", "{}", "{\"id\":\"c-1\",\"n\":9}");
+    assert_decide_fails(f, "return event('E', b)", "{}", "data: a command is no data");
+    assert_decide_fails(f, "return event('E', { x = { b } })", "{}", "data.x[1]: a command is no data");
 }
 
 static void assert_unique(struct fixture *f, const char *body, const char *want) {
@@ -275,6 +405,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_state_that_was_kept_is_dead, setup, teardown),
         cmocka_unit_test_setup_teardown(other_aggregates_can_be_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(evolve_changes_the_state, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_event_cannot_be_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_can_be_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(untouched_data_is_written_as_touched_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_command_is_a_table, setup, teardown),
         cmocka_unit_test_setup_teardown(unique_rules_give_scalars, setup, teardown),
         cmocka_unit_test_setup_teardown(upcasts_change_rename_split_and_drop, setup, teardown),
         cmocka_unit_test_setup_teardown(decimals_are_exact, setup, teardown),

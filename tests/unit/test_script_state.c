@@ -80,8 +80,57 @@ static void what_cannot_be_frozen_is_named(void **state) {
         if (!strstr(f->fault.text, bodies[i][1]))
             fail_msg("%s: %s", bodies[i][0], f->fault.text);
         assert_int_equal(bytes.n, 0);
+        if (i + 1 < sizeof bodies / sizeof *bodies) {
+            assert_int_equal(script_check(f->s, v, &f->fault), SCRIPT_FAILED);
+            assert_non_null(strstr(f->fault.text, bodies[i][1]));
+        }
         buf_free(&bytes);
     }
+}
+
+static void assert_checked(struct fixture *f, const char *body, const char *why) {
+    script_value v;
+    assert_int_equal(run(f, body, &v), 0);
+    int rc = script_check(f->s, v, &f->fault);
+    if (rc != (*why ? SCRIPT_FAILED : 0) || (*why && !strstr(f->fault.text, why)))
+        fail_msg("%s: %d %s", body, rc, f->fault.text);
+    script_drop(f->s, v);
+}
+
+static void a_small_state_is_checked(void **state) {
+    struct fixture *f = *state;
+    assert_checked(f, "return {}", "");
+    assert_checked(f, "return array{}", "");
+    assert_checked(f, "return { a = array{ 1, 2.5, 'x', true, null, decimal('1.10'), {} }, b = { c = { d = 1 } } }",
+                   "");
+    assert_checked(f, "local t = { 1 } return { t, t, { t } }", "");
+    assert_checked(f, "local t = array{ 1, 2 } t[2] = nil t[1] = nil return t", "");
+    assert_checked(f, "local t = array{} t.x = 1 return t", "the state: it is an array");
+    assert_checked(f, "return { 1, x = 2 }", "the state: it is an array");
+    assert_checked(f, "return { [2] = 1 }", "the state: it is an object and has a key that is a number");
+    assert_checked(f, "return { [1.5] = 1 }", "the state: it is an object and has a key that is a number");
+    assert_checked(f, "return { x = { ['\\xff'] = 1 } }", "a name is not valid UTF-8");
+    assert_checked(f, "return { a = 1/0 }", "the state.a: the number is infinite");
+    assert_checked(f, "return { a = drop }", "the state.a: a userdata cannot be in a state");
+    assert_checked(f, "local a, b = {}, {} a.b = b b.a = a return { x = a }", "the state.x.b.a: it refers to itself");
+    assert_checked(f, "local t = {} for i = 1, 150 do t = { t } end return t", "");
+    assert_int_equal(script_check(f->s, 0, &f->fault), SCRIPT_FAILED);
+    script_value file = load(f, "return { ok = { 1, { x = 'y' } }, bad = { f = pcall } }");
+    script_value ok = script_member(f->s, file, "ok"), bad = script_member(f->s, file, "bad");
+    assert_int_equal(script_check(f->s, ok, &f->fault), 0);
+    assert_int_equal(script_check(f->s, bad, &f->fault), SCRIPT_FAILED);
+    assert_non_null(strstr(f->fault.text, "the state.f: a function"));
+    script_value json = of_json(f, "{\"z\":1.10,\"a\":[1.50,{\"x\":2.00}],\"e\":[],\"o\":{}}");
+    assert_int_equal(script_check(f->s, json, &f->fault), 0);
+}
+
+/* Where the walk would have met what is wrong makes no difference. */
+static void a_large_state_is_taken_to_be_good(void **state) {
+    struct fixture *f = *state;
+    assert_checked(f, "local t = { bad = pcall } for i = 1, 198 do t['k' .. i] = i end return t", "the state.bad: ");
+    assert_checked(f, "local t = { bad = pcall } for i = 1, 199 do t['k' .. i] = i end return t", "");
+    assert_checked(f, "local t = {} t.t = t for i = 1, 199 do t['k' .. i] = i end return t", "");
+    assert_checked(f, "local t = {} for i = 1, 600 do t = { t } end return t", "");
 }
 
 static void every_cut_and_most_changes_are_noticed(void **state) {
@@ -172,6 +221,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_kind_of_value_survives, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_frozen_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_state_is_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_state_is_taken_to_be_good, setup, teardown),
         cmocka_unit_test_setup_teardown(every_cut_and_most_changes_are_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_was_thawed_goes_on_as_one_that_lived, setup, teardown),
     };

@@ -32,7 +32,10 @@ return {
         local other = get("account/" .. cmd.data.to)
         if not other.owner then reject("account " .. cmd.data.to .. " is not open") end
         if account.balance < cmd.data.amount then reject("the balance is " .. account.balance) end
-        return { event("Withdrawn", { amount = cmd.data.amount }), event("Sent", { to = cmd.data.to, seen = other.balance }) }
+        return {
+          event("Withdrawn", { amount = cmd.data.amount }),
+          event("Sent", { to = cmd.data.to, seen = other.balance }),
+        }
       end,
     },
     SetIban = { decide = function(_, cmd) return event("IbanSet", cmd.data) end },
