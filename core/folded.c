@@ -284,7 +284,7 @@ static ssize_t stream_put(struct reader *r, uint64_t to, uint64_t offset, char *
     return reader_failed(r, "reading a stream", rc);
 }
 
-ssize_t folded_stream_read(struct store *s, uint64_t aggregate, uint64_t from, uint64_t to, uint64_t offset, char *out,
+static ssize_t stream_read(struct store *s, uint64_t aggregate, uint64_t from, uint64_t to, uint64_t offset, char *out,
                            size_t n, struct text_cursor *cursor) {
     struct reader r;
     ssize_t got = 0;
@@ -302,4 +302,19 @@ ssize_t folded_stream_read(struct store *s, uint64_t aggregate, uint64_t from, u
                     : stream_put(&r, to, offset, out, n, cursor);
     reader_end(&r);
     return rc < 0 ? rc : got;
+}
+
+ssize_t folded_stream_read(struct store *s, uint64_t aggregate, uint64_t from, uint64_t to, uint64_t offset, char *out,
+                           size_t n, struct text_cursor *cursor) {
+    struct domain *before = store_domain(s);
+    struct text_cursor begun = *cursor;
+    ssize_t got = stream_read(s, aggregate, from, to, offset, out, n, cursor);
+    struct domain *after = store_domain(s);
+    if (got == -EIO && before != after) {
+        *cursor = begun;
+        got = stream_read(s, aggregate, from, to, offset, out, n, cursor);
+    }
+    domain_unref(before);
+    domain_unref(after);
+    return got;
 }

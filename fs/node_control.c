@@ -13,7 +13,7 @@ static int config_render(struct fs *fs, const struct node *node, struct buf *out
 }
 
 static int status_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    out->time = fs_now();
+    out->time = fs->started; /* tar minds a file that changes while it is read */
     return snapshot_size(status_render, fs, node, &out->size);
 }
 

@@ -133,9 +133,20 @@ static int entry_node(struct fs *fs, const struct node *dir, const struct index_
     return tag == NODE_SCHEMAS_TYPE ? 0 : schema_node(fs, tag, s, out);
 }
 
-static void entry_stat(const struct node *dir, const struct index_schema *s, struct node_stat *out) {
+/* That of the newest in it. */
+static uint64_t dir_time(struct fs *fs, const struct node *dir) {
+    struct index_schema s = {0};
+    uint64_t time = 0;
+    while (schema_next(fs, dir, &s) == 0)
+        if (dir_holds(dir, &s) && s.time > time)
+            time = s.time;
+    return time;
+}
+
+static void entry_stat(struct fs *fs, const struct node *child, const struct index_schema *s, struct node_stat *out) {
     *out = (struct node_stat){.type_no = s->type_no};
-    if (is_file(entry_tag(dir->tag)))
+    out->time = is_file(child->tag) ? s->time : dir_time(fs, child);
+    if (is_file(child->tag))
         out->size = s->text.n + 1;
 }
 
@@ -147,8 +158,10 @@ static int schemas_find(struct fs *fs, const struct node *dir, struct str name, 
     while ((r = schema_next(fs, dir, &s)) == 0) {
         if (!dir_holds(dir, &s) || !entry_name(fs, dir, &s, entry) || !str_eq(name, str_of(entry)))
             continue;
-        entry_stat(dir, &s, stat);
-        return entry_node(fs, dir, &s, child);
+        r = entry_node(fs, dir, &s, child);
+        if (r == 0)
+            entry_stat(fs, child, &s, stat);
+        return r;
     }
     return reply_absent(r);
 }
@@ -190,7 +203,7 @@ static bool entry_add(struct listing *l, const struct node *dir, const struct en
     struct node_stat stat;
     if (!entry_name(l->fs, dir, &e->schema, name) || entry_node(l->fs, dir, &e->schema, &node) < 0)
         return true; /* not there, or not to be had */
-    entry_stat(dir, &e->schema, &stat);
+    entry_stat(l->fs, &node, &e->schema, &stat);
     return listing_add(l, name, &node, &stat, LISTING_NUMBERED + e->number);
 }
 
@@ -222,7 +235,7 @@ static int schema_stat(struct fs *fs, const struct node *node, struct node_stat 
     struct index_schema s;
     int r = schema_of_node(fs, node, &s);
     if (r == 0)
-        *out = (struct node_stat){.size = is_file(node->tag) ? s.text.n + 1 : 0, .type_no = s.type_no};
+        entry_stat(fs, node, &s, out);
     return r;
 }
 
@@ -230,12 +243,12 @@ static int schemas_type_stat(struct fs *fs, const struct node *node, struct node
     struct index_type t;
     int r = reply_stale(index_type_by_no(fs->index, (uint32_t)node->no, &t));
     if (r == 0)
-        out->type_no = t.no;
+        *out = (struct node_stat){.type_no = t.no, .time = dir_time(fs, node)};
     return r;
 }
 
 static int schemas_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    (void)fs, (void)node, (void)out;
+    out->time = dir_time(fs, node);
     return 0;
 }
 

@@ -212,7 +212,8 @@ static int take_value(struct refold *r, const struct domain_type *t, const struc
 static int take_values(struct refold *r, const struct domain_type *t, uint64_t aggregate, struct fold *fold, bool final,
                        struct script_fault *fault, struct err *err) {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < t->n_rules; i++) {
+    /* an aggregate without events holds nothing, whatever its initial state says */
+    for (size_t i = 0; rc == 0 && fold->version > 0 && i < t->n_rules; i++) {
         bool present = false;
         buf_clear(&r->value);
         rc = script_unique(domain_vm_script(r->vm), domain_vm_rule(r->vm, t, &t->rules[i]), fold->state, &r->value,

@@ -90,7 +90,8 @@ static int schema_decode(struct decoding *in, const struct record *r, struct dec
         return decoding_failed(in, "a schema of no type");
     if (r->schema_name.n > NAME_MAX_BYTES || memchr(r->schema_name.p, 0, r->schema_name.n))
         return decoding_failed(in, "a schema whose name is no name");
-    out->schema = (struct index_schema){r->type_no, r->of_command, r->schema_name, r->schema_version, r->schema_text};
+    out->schema =
+        (struct index_schema){r->type_no, r->of_command, r->schema_name, r->schema_version, r->schema_text, r->time};
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "array.h"
 #include "replay.h"
+#include "varint.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -236,11 +237,12 @@ int index_schemas_load(struct db *db, const struct types *types, struct schemas 
     int r = db_iter_seek(it, (struct str){&first, 1}, &pair, err);
     for (; r == 0; r = db_iter_next(it, &pair, err)) {
         struct index_schema kept;
-        if (key_schema_read(pair.key, &kept) < 0 || types_name(types, kept.type_no).n == 0) {
+        const char *end = pair.value.p + pair.value.n, *text = varint_get(pair.value.p, end, &kept.time);
+        if (key_schema_read(pair.key, &kept) < 0 || !text || types_name(types, kept.type_no).n == 0) {
             r = family_damaged(pair.key, err);
             break;
         }
-        kept.text = pair.value;
+        kept.text = (struct str){text, (size_t)(end - text)};
         r = schemas_add(schemas, &kept, NULL);
         if (r < 0)
             break;

@@ -143,6 +143,7 @@ struct index_schema {
     struct str name;  /* of the event or command type */
     uint32_t version; /* from 1 */
     struct str text;  /* as it was registered; like name valid until index_close() */
+    uint64_t time;    /* when it was registered */
 };
 /* 0 or INDEX_NONE. */
 int index_schema_find(struct index *ix, uint32_t type_no, bool of_command, struct str name, uint32_t version,

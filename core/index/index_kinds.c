@@ -13,7 +13,7 @@ static int schema_copy(const struct index_schema *s, struct index_schema *out) {
 
 int index_schema_find(struct index *ix, uint32_t type_no, bool of_command, struct str name, uint32_t version,
                       struct index_schema *out) {
-    const struct index_schema wanted = {type_no, of_command, name, version, {NULL, 0}};
+    const struct index_schema wanted = {.type_no = type_no, .of_command = of_command, .name = name, .version = version};
     pthread_rwlock_rdlock(&ix->lock);
     int r = schema_copy(schemas_find(&ix->schemas, &wanted), out);
     pthread_rwlock_unlock(&ix->lock);

@@ -9,7 +9,7 @@
  *   'o' type, offset               a chunk of a log.ndjson           first position, block, chunk, base time
  *   'o' 2^32-1, first position     a chunk, found by position        the same
  *   's' aggregate, first version   a run of a stream                 run.h
- *   'x' type, kind, name, version  a schema                          its text
+ *   'x' type, kind, name, version  a schema                          its time, its text
  *   'y' type                       an aggregate type                 struct index_type and whether it exists
  *
  * Numbers in keys are big endian, aggregates and the like 64 bits, types and versions of schemas 32 (type 0: all),

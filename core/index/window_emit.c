@@ -308,6 +308,7 @@ static int emit_schemas(struct emission *e) {
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct key key = key_schema(sorted[i]);
+        value_put_number(&e->value, sorted[i]->time);
         buf_put_str(&e->value, sorted[i]->text);
         r = emit_value(e, &key);
     }

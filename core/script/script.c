@@ -275,6 +275,9 @@ int script_run(struct script *s, lua_CFunction f, void *arg, struct call *call, 
     }
     lua_settop(L, top);
     call_leave(s, call);
+    /* What it left behind would be added to by the next. */
+    if (call->broken == BROKEN_MEMORY && !s->call)
+        script_collect(s, true);
     return rc;
 }
 

@@ -129,7 +129,10 @@ int script_check(struct script *s, script_value v, struct script_fault *fault);
 
 /* What a handler is told of an event: an object with the members type, data, aggregate ("order/1001"), subject
  * ("1001"), source, id, time (RFC 3339 text), version, position (as in events: 16 digits), uid, commandid,
- * correlationid, causationid, traceparent (those that are set) and meta (an object). */
+ * correlationid, causationid, traceparent (those that are set) and meta (an object). Members are made when they are
+ * asked for, and live on when they are kept; the event itself cannot be kept, in a state or anywhere: what looks into
+ * it after the call fails, and so do script_freeze(), script_check() and script_to_json(). Nor can a command be data.
+ */
 struct script_event {
     struct str aggregate, subject, source, id, time, type, position;
     uint64_t version;

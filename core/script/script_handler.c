@@ -196,8 +196,20 @@ static void event_take(lua_State *L, struct taking *taking, int at) {
     lua_settop(L, top);
 }
 
+/* A table without items is a list only when nothing at all is in it. */
+static void empty_check(lua_State *L, int at) {
+    int top = lua_gettop(L);
+    target_push(L, at);
+    lua_pushnil(L);
+    if (lua_next(L, top + 1))
+        luaL_error(L, "the table that was returned is no event, and no list of events");
+    lua_settop(L, top);
+}
+
 static void list_take(lua_State *L, struct taking *taking, int at) {
     int64_t n = luaL_len(L, at);
+    if (n == 0)
+        empty_check(L, at);
     for (int64_t i = 1; i <= n; i++) {
         lua_geti(L, at, i);
         if (!is_event(L, -1))

@@ -179,12 +179,9 @@ enum outcome handlers_begin(struct handlers *h, struct heads *heads, const struc
 }
 
 static int touch(struct handlers *h, struct live *live, const struct head *head, const struct command *by) {
-    if (live->touched) {
-        for (size_t i = 0; i < h->n_touched; i++)
-            if (h->touched[i].live == live) {
-                h->touched[i].by = by;
-                h->touched[i].command = h->command;
-            }
+    if (live->touch) {
+        h->touched[live->touch - 1].by = by;
+        h->touched[live->touch - 1].command = h->command;
         return 0;
     }
     if (h->n_touched == h->touched_room) {
@@ -196,7 +193,7 @@ static int touch(struct handlers *h, struct live *live, const struct head *head,
         h->touched_room = room;
     }
     h->touched[h->n_touched++] = (struct touch){.live = live, .head = head, .by = by, .command = h->command};
-    live->touched = true;
+    live->touch = h->n_touched;
     return 0;
 }
 
@@ -210,7 +207,8 @@ static int held_load(struct handlers *h, struct live *live, struct script_fault 
         return -ENOMEM;
     struct buf value = {0};
     int r = 0;
-    for (size_t i = 0; r == 0 && i < t->n_rules; i++) {
+    /* an aggregate without events holds nothing, whatever its initial state says */
+    for (size_t i = 0; r == 0 && live->fold.version > 0 && i < t->n_rules; i++) {
         bool present = false;
         buf_clear(&value);
         r = script_unique(domain_vm_script(h->vm), domain_vm_rule(h->vm, t, &t->rules[i]), live->fold.state, &value,
@@ -441,7 +439,7 @@ enum outcome handlers_judge(struct handlers *h, struct refusal *refusal) {
 
 void handlers_abandon(struct handlers *h) {
     for (size_t i = 0; i < h->n_touched; i++) {
-        h->touched[i].live->touched = false;
+        h->touched[i].live->touch = 0;
         live_forget(h->states, h->touched[i].live);
     }
     h->n_touched = 0;
@@ -489,7 +487,7 @@ static int snapshot_write(struct handlers *h, const struct touch *touch) {
 int handlers_end(struct handlers *h) {
     int r = changes_accept(h);
     for (size_t i = 0; i < h->n_touched; i++) {
-        h->touched[i].live->touched = false;
+        h->touched[i].live->touch = 0;
         if (r == 0)
             r = snapshot_write(h, &h->touched[i]);
     }

@@ -16,7 +16,7 @@ struct live {
     uint64_t hash;
     size_t bytes;     /* roughly */
     struct str *held; /* value of each unique rule as it was last decided; p NULL: none */
-    bool touched;     /* by the request under judgement */
+    size_t touch;     /* its place, from 1, among those that the request under judgement touched; 0: it did not */
 };
 
 struct live_states;

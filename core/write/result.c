@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #define EXCERPT_BYTES 256
+#define EVENTS_SHOWN 4096 /* ids in a result; of more the count is told, or the line would not fit what is kept */
 
 static void put_aggregate(struct buf *out, const struct command *c) {
     char name[2 * NAME_MAX_BYTES + 1];
@@ -27,6 +28,10 @@ static void put_id(struct buf *out, const struct command *c) {
 
 /* Times of one command's events follow each other by a microsecond; those of a duplicate are read from the log. */
 static void put_events(struct buf *out, struct store *s, const struct job_result *r) {
+    if (r->n_events > EVENTS_SHOWN) {
+        buf_printf(out, ",\"event_count\":%" PRIu32, r->n_events);
+        return;
+    }
     buf_put_text(out, ",\"events\":[");
     for (uint32_t i = 0; i < r->n_events; i++) {
         char id[EVENT_ID_CHARS];

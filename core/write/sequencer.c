@@ -29,6 +29,7 @@ struct flight {
     size_t n_parts, room;
     struct changes changes; /* of the folds family, written with it: a view of what the handlers keep meanwhile */
     uint64_t begun;         /* monotonic microseconds */
+    bool adopts;            /* a domain: its readers must know it before they see what it has made */
 };
 
 struct sequencer {
@@ -347,6 +348,7 @@ static void build_one(struct sequencer *s, struct flight *f, bool room) {
     expect(s, job);
     pthread_mutex_unlock(&s->lock);
     bool finished = refuse_unwritable(s, job, room) || decide_job(s, f, job);
+    f->adopts = job->kind == JOB_ADOPT;
     int r = flight_add(f, job, finished);
     pthread_mutex_lock(&s->lock);
     if (r < 0)
@@ -368,7 +370,7 @@ static bool is_late(const struct flight *f) {
 }
 
 static bool is_closed(const struct sequencer *s, const struct flight *f) {
-    return flight_full(f) || is_late(f) || (f->n_parts > 0 && must_wait(s, f));
+    return flight_full(f) || f->adopts || is_late(f) || (f->n_parts > 0 && must_wait(s, f));
 }
 
 /* Takes the next flight. Called with the lock held. */
@@ -376,6 +378,7 @@ static struct flight *build_begin(struct sequencer *s) {
     struct flight *f = &s->flights[s->turn++ & 1];
     s->building = true;
     f->begun = micros();
+    f->adopts = false;
     decide_begin(s->decider, f->block);
     return f;
 }
@@ -524,10 +527,9 @@ void sequencer_free(struct sequencer *s) {
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
-    s->stopping = true;
-    pthread_cond_signal(&s->queue_moved);
     while (s->alone)
         pthread_cond_wait(&s->queue_moved, &s->lock);
+    s->stopping = true;
     pthread_cond_broadcast(&s->queue_moved);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->builder, NULL);

@@ -225,7 +225,11 @@ static int accept_one(struct unique *u, const struct unique_change *c, struct st
     holder_key(c->type, c->rule, value, &u->key);
     if (u->key.oom)
         return -ENOMEM;
-    struct str key = buf_str(&u->key);
+    struct str key = buf_str(&u->key), id;
+    uint64_t holder;
+    /* who did not hold it gives nothing up */
+    if (!takes && (holder_of(u, key, &holder, &id, NULL) != 0 || holder != c->aggregate))
+        return 0;
     int r = generation_add(&u->young, digest_table(key.p, key.n), key, takes ? c->aggregate : 0, c->id);
     if (r < 0)
         return r;

@@ -384,7 +384,7 @@ static void huge_files_and_crowds_are_refused(void **state) {
     char *text = malloc((1 << 20) + 64);
     int n = sprintf(text, "{\"description\":\"");
     memset(text + n, 'x', 1 << 20);
-    strcpy(text + n + (1 << 20), "\"}");
+    memcpy(text + n + (1 << 20), "\"}", 3);
     lib_domain_put(l, "schemas/order/OrderPlaced.1.json", text);
     free(text);
     lib_domain_refused(l, EINVAL, "schemas/order/OrderPlaced.1.json: is larger than the 1 MiB");

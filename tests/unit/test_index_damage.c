@@ -287,7 +287,7 @@ static void keys_that_the_log_does_not_explain_are_found(void **state) {
     struct story s;
     struct index_damage damage;
     tell(&s, 24);
-    const struct index_schema never = {1, true, STR("never"), 1, STR("")};
+    const struct index_schema never = {1, true, STR("never"), 1, STR(""), 0};
     struct key keys[] = {key_command(1, STR("never")),
                          key_event_kind(1, 0, STR("never")),
                          key_schema(&never),

@@ -24,6 +24,9 @@ static void decide_returns_events(void **state) {
 static void what_decide_returns_is_checked(void **state) {
     struct fixture *f = *state;
     assert_decide_fails(f, "return 1", "{}", "decide returned a number");
+    assert_decide_fails(f, "return { x = 1 }", "{}", "the table that was returned is no event, and no list of events");
+    assert_decide_fails(f, "return a", "{\"x\":1}", "is no event, and no list of events");
+    assert_decide_fails(f, "return b", "{}", "is no event, and no list of events");
     assert_decide_fails(f, "return {1}", "{}", "item 1 of the list that was returned is a number");
     assert_decide_fails(f, "event('CustomerTold')", "{}", "event CustomerTold was made and not returned");
     assert_decide_fails(f, "event('A') return event('B')", "{}", "event A was made and not returned");

@@ -25,6 +25,28 @@ static void a_table_finds_what_was_put_in(void **state) {
     table_free(&t);
 }
 
+static void a_cleared_table_is_empty_and_usable(void **state) {
+    (void)state;
+    struct table t = {0};
+    struct table_probe probe;
+    static const uint32_t sizes[] = {0, 1, 10, 5000, 3, 3, 5000, 1};
+    table_clear(&t);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (uint32_t i = 0; i < sizes[s]; i++)
+            assert_int_equal(table_put(&t, table_hash_number(i), i), 0);
+        for (uint32_t i = 0; i < sizes[s]; i++)
+            assert_int_equal(table_first(&t, table_hash_number(i), &probe), i);
+        table_clear(&t);
+        assert_int_equal(t.used, 0);
+        for (uint32_t i = 0; i < 5000; i++)
+            assert_int_equal(table_first(&t, table_hash_number(i), &probe), TABLE_NONE);
+        assert_true(!t.slots || t.mask < 16 * 5000);
+    }
+    /* room that is far too large for what comes is given up */
+    assert_true(t.mask < 16 * 16);
+    table_free(&t);
+}
+
 static void equal_hashes_are_all_found_in_turn(void **state) {
     (void)state;
     struct table t = {0};
@@ -67,10 +89,10 @@ static void keys_of_schemas_sort_as_their_names_do(void **state) {
     char longest[NAME_MAX_BYTES];
     memset(longest, 'z', sizeof longest);
     const struct index_schema schemas[] = {
-        {1, false, STR("a"), 1, STR("")},  {1, false, STR("a"), 256, STR("")},
-        {1, false, STR("a!"), 1, STR("")}, {1, false, STR("aa"), UINT32_MAX, STR("")},
-        {1, false, STR("b"), 1, STR("")},  {1, true, STR("a"), 1, STR("")},
-        {2, false, STR("a"), 1, STR("")},  {2, false, {longest, sizeof longest}, 1, STR("")},
+        {1, false, STR("a"), 1, STR(""), 0},  {1, false, STR("a"), 256, STR(""), 0},
+        {1, false, STR("a!"), 1, STR(""), 0}, {1, false, STR("aa"), UINT32_MAX, STR(""), 0},
+        {1, false, STR("b"), 1, STR(""), 0},  {1, true, STR("a"), 1, STR(""), 0},
+        {2, false, STR("a"), 1, STR(""), 0},  {2, false, {longest, sizeof longest}, 1, STR(""), 0},
     };
     const size_t n = sizeof schemas / sizeof *schemas;
     for (size_t i = 0; i < n; i++) {
@@ -568,6 +590,7 @@ static void a_right_block_is_taken_in_after_a_wrong_one(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_finds_what_was_put_in),
+        cmocka_unit_test(a_cleared_table_is_empty_and_usable),
         cmocka_unit_test(equal_hashes_are_all_found_in_turn),
         cmocka_unit_test(keys_sort_as_their_numbers_do),
         cmocka_unit_test(keys_of_schemas_sort_as_their_names_do),
