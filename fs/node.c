@@ -39,7 +39,7 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_CONTROL] =            {".esfs",             NODE_ROOT,            false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &control_ops},
     [NODE_CONTROL_STATUS] =     {"status.json",       NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &status_ops},
     [NODE_CONTROL_CONFIG] =     {"config.json",       NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &config_ops},
-    [NODE_CONTROL_ERRORS] =     {"errors.ndjson",     NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_READ,   &growing,   &errors_ops},
+    [NODE_CONTROL_ERRORS] =     {"errors.ndjson",     NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &errors_ops},
     [NODE_CONTROL_RELOAD] =     {"reload",            NODE_CONTROL,         false, S_IFREG | 0200, ACCESS_MODE,   &control,   &reload_ops},
 
     [NODE_TYPE] =               {NULL,                0,                    false, S_IFDIR | 0750, ACCESS_MAKE,   &directory, &type_ops},

@@ -97,5 +97,5 @@ void rights_each(struct fs *fs, const struct domain *d, const struct node *node,
 }
 
 bool rights_need_all(const struct node *node) {
-    return node->tag == NODE_ROOT_LOG || node->tag == NODE_ROOT_REJECTIONS || node->tag == NODE_CONTROL_ERRORS;
+    return node->tag == NODE_ROOT_LOG || node->tag == NODE_ROOT_REJECTIONS;
 }

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #define EXCERPT_BYTES 256
-#define EVENTS_SHOWN 4096 /* ids in a result; of more the count is told, or the line would not fit what is kept */
+#define EVENTS_SHOWN 20000 /* ids in a result; of more the count is told, or the line would not fit what is kept */
 
 static void put_aggregate(struct buf *out, const struct command *c) {
     char name[2 * NAME_MAX_BYTES + 1];

@@ -517,3 +517,32 @@ def test_errno_rows_as_bash_prints_them(bank):
         ("a", {"type": "Withdraw", "data": {}}, errno.EIO),
     ]:
         bank.fails(f"echo {shlex.quote(json.dumps(command))} > account/{aggregate}/commands", os.strerror(said))
+
+
+def test_what_an_initial_state_says_is_held_by_nobody(daemons, place):
+    """An aggregate without events has never been decided on; what it gives up is not another's."""
+    mount = small(daemons, place, "Named = { evolve = function(s, e) s.name = e.data.name end }, Touched = {}",
+                  'Name = { decide = function(_, cmd) return event("Named", cmd.data) end }, '
+                  'Touch = { decide = function() return event("Touched", {}) end }',
+                  "unique = { name = function(s) return s.name end }, initial = function(id) return { name = id } end,")
+    accepted(mount, "order", "Touch", {}, aggregate="b")
+    refused(mount, "order", "Name", {"name": "b"}, "ENOTUNIQ", aggregate="a")
+    accepted(mount, "order", "Name", {"name": "c"}, aggregate="b")
+    accepted(mount, "order", "Name", {"name": "b"}, aggregate="a")
+    refused(mount, "order", "Name", {"name": "b"}, "ENOTUNIQ", aggregate="d")
+    mount.make("order/e")
+    mount.stop()
+    assert mount.rebuild().rc == 0
+    mount.start()
+    refused(mount, "order", "Name", {"name": "b"}, "ENOTUNIQ", aggregate="d")
+    accepted(mount, "order", "Name", {"name": "e"}, aggregate="d")
+
+
+def test_a_result_with_more_events_than_a_line_holds_tells_their_number(bank):
+    result = accepted(bank, "account/a", "Values", {"n": 30_000})
+    assert "events" not in result and result["event_count"] == 30_000 and result["version"] == 30_001
+
+
+def test_tar_of_an_idle_mount_has_nothing_to_say(bank):
+    done = bank.sh("tar cf /dev/null .")
+    assert (done.rc, done.err) == (0, ""), done
