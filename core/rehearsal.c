@@ -132,9 +132,9 @@ int member_append(struct rehearsal *r, struct member *m, const struct event *e) 
 int rehearsal_fault(int rc, const struct script_fault *fault, struct err *err) {
     if (rc == -ENOMEM)
         return err_set(err, ENOMEM, "out of memory");
-    if (fault->file[0])
-        return err_set(err, EINVAL, "%s:%d: %s", fault->file, fault->line, fault->text);
-    return err_set(err, EINVAL, "%s", fault->text);
+    char words[DIALOGUE_WORDS];
+    dialogue_words(fault, words);
+    return err_set(err, EINVAL, "%s", words);
 }
 
 int rehearsal_state(struct rehearsal *r, struct str aggregate, struct buf *out, struct err *err) {

@@ -25,10 +25,11 @@ static enum outcome refuse(struct rehearsal *r, enum outcome outcome, const char
     return outcome;
 }
 
-static enum outcome refuse_failed(struct rehearsal *r, int rc) {
+static enum outcome refuse_failed(struct rehearsal *r, const struct domain_type *t, int rc) {
     struct err words = {0};
     if (rc == -ENOMEM)
         return refuse(r, OUTCOME_NO_ROOM, "out of memory");
+    dialogue_blame(t, &r->result->fault);
     rehearsal_fault(rc, &r->result->fault, &words);
     return refuse(r, OUTCOME_HANDLER_FAILED, "%s", words.text);
 }
@@ -154,15 +155,17 @@ static int holder_find(struct rehearsal *r, size_t i, size_t rule, struct str va
 /* A state must be one that can be kept. */
 static enum outcome judge_states(struct rehearsal *r) {
     struct buf frozen = {0};
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < r->n_touched; i++) {
+    enum outcome o = OUTCOME_OK;
+    for (size_t i = 0; o == OUTCOME_OK && i < r->n_touched; i++) {
         const struct member *m = r->touched[i];
         buf_clear(&frozen);
-        if (m->n > m->n_before)
-            rc = script_freeze(domain_vm_script(r->vm), m->fold.state, &frozen, &r->result->fault);
+        int rc =
+            m->n > m->n_before ? script_freeze(domain_vm_script(r->vm), m->fold.state, &frozen, &r->result->fault) : 0;
+        if (rc != 0)
+            o = refuse_failed(r, m->type, rc);
     }
     buf_free(&frozen);
-    return rc == 0 ? OUTCOME_OK : refuse_failed(r, rc);
+    return o;
 }
 
 static enum outcome judge_unique(struct rehearsal *r) {
@@ -175,7 +178,7 @@ static enum outcome judge_unique(struct rehearsal *r) {
             if (rc == 0 && value.p && !same(m->before[k], value))
                 rc = holder_find(r, i, k, value, &holder);
             if (rc != 0)
-                return refuse_failed(r, rc);
+                return refuse_failed(r, m->type, rc);
             if (holder)
                 return refuse(r, OUTCOME_NOT_UNIQUE, "%.*s %.*s is held by %.*s", (int)m->type->rules[k].name.n,
                               m->type->rules[k].name.p, (int)value.n, value.p, (int)holder->name.n, holder->name.p);
@@ -273,7 +276,7 @@ static enum outcome decide(struct rehearsal *r, const struct command *c, struct 
         return refuse(r, OUTCOME_REJECTED, "%s", fault->text);
     for (size_t i = 0; rc == 0 && i < list.n; i++)
         rc = made_append(r, c, m, &list.items[i], time + i);
-    return rc == 0 ? OUTCOME_OK : refuse_failed(r, rc);
+    return rc == 0 ? OUTCOME_OK : refuse_failed(r, m->type, rc);
 }
 
 static enum outcome judge(struct rehearsal *r, const struct request *request, struct member *const *members) {

@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include "dialogue.h"
 #include "digest.h"
 #include "event.h"
 #include "handlers.h"
@@ -63,11 +64,8 @@ static struct str excerpt(struct str text) {
 static void put_failure(struct buf *line, const struct handler_failure *failure) {
     const struct script_fault *fault = failure->fault;
     const struct command *c = failure->command;
-    char text[sizeof fault->file + sizeof fault->text + 32];
-    if (fault->file[0])
-        snprintf(text, sizeof text, "%s:%d: %s", fault->file, fault->line, fault->text);
-    else
-        snprintf(text, sizeof text, "%s", fault->text);
+    char text[DIALOGUE_WORDS];
+    dialogue_words(fault, text);
     buf_put_text(line, ",\"what\":");
     buf_put_json_string(line, str_of(failure->what));
     buf_put_text(line, ",\"error\":");
@@ -75,7 +73,8 @@ static void put_failure(struct buf *line, const struct handler_failure *failure)
     if (fault->file[0]) {
         buf_put_text(line, ",\"file\":");
         buf_put_json_string(line, str_of(fault->file));
-        buf_printf(line, ",\"line\":%d", fault->line);
+        if (fault->line)
+            buf_printf(line, ",\"line\":%d", fault->line);
     }
     if (fault->traceback[0]) {
         buf_put_text(line, ",\"traceback\":");

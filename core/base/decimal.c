@@ -273,6 +273,20 @@ int decimal_round(struct decimal *out, const struct decimal *a, int digits) {
     return 0;
 }
 
+void decimal_plain(struct decimal *d) {
+    struct parts p = parts_of(d);
+    while (p.exponent < 0 && p.digits && p.digits % 10 == 0) {
+        p.digits /= 10;
+        p.exponent++;
+    }
+    if (!p.digits)
+        p = (struct parts){0};
+    parts_store(d, p);
+    struct decimal whole;
+    if (p.exponent > 0 && exponent_set(&whole, d, 0) == 0)
+        *d = whole;
+}
+
 int decimal_compare(const struct decimal *a, const struct decimal *b) {
     _IDEC_flags flags = 0;
     BID_UINT128 x = number_of(a), y = number_of(b);

@@ -36,6 +36,8 @@ int decimal_div(struct decimal *out, const struct decimal *a, const struct decim
 int decimal_rem(struct decimal *out, const struct decimal *a, const struct decimal *b); /* the sign of a */
 /* Rounded to a number of digits behind the point, half to even; DECIMAL_INVALID when digits are out of -34..34. */
 int decimal_round(struct decimal *out, const struct decimal *a, int digits);
+/* The same number without zeros at its end: 7.00 and 70e-1 become 7; -0 becomes 0. */
+void decimal_plain(struct decimal *d);
 int decimal_compare(const struct decimal *a, const struct decimal *b); /* -1, 0, 1; 1.1 equals 1.10 */
 bool decimal_is_integer(const struct decimal *a);                      /* 1.0 is */
 

@@ -152,6 +152,7 @@ int fold_event(struct folder *f, const struct domain_type *t, struct fold *fold,
     struct fresh_event *fresh;
     size_t n;
     int r = upcast_event(f, t, e, &fresh, &n, fault);
+    fold->upcast_failed = r == SCRIPT_FAILED;
     for (size_t i = 0; r == 0 && i < n; i++) {
         const struct event line = upcast_line(e, &fresh[i]);
         fold->stream_bytes += event_size(&line);
@@ -249,7 +250,7 @@ int fold_load(struct folder *f, const struct domain_type *t, uint64_t aggregate,
     if (r == 0 && out->version < version)
         r = fold_walk(f, t, aggregate, version, out, fault);
     if (r != 0)
-        fold_drop(f, out);
+        fold_drop(f, out); /* upcast_failed stays */
     return r;
 }
 

@@ -48,6 +48,7 @@ struct fold {
     uint64_t saved_version;     /* of the snapshot that was made or read last; 0: none */
     uint64_t saved_stream;      /* its stream_bytes */
     size_t saved_bytes;         /* its size */
+    bool upcast_failed;         /* what failed was an upcast, not evolve */
 };
 
 /* The initial state. */

@@ -224,6 +224,43 @@ static int take_values(struct refold *r, const struct domain_type *t, uint64_t a
     return rc;
 }
 
+/* The rule whose value a key of another fold says an aggregate to hold. NULL when none of this type's is named so. */
+static const struct domain_rule *rule_of_key(const struct domain_type *t, struct str key, struct str *value) {
+    const char *name = key.p + 1 + DOMAIN_FOLD_HASH, *end = key.p + key.n;
+    const char *zero = name < end ? memchr(name, 0, (size_t)(end - name)) : NULL;
+    if (!zero || memcmp(key.p + 1, t->fold, DOMAIN_FOLD_HASH) == 0)
+        return NULL;
+    *value = (struct str){zero + 1, (size_t)(end - zero - 1)};
+    for (size_t i = 0; i < t->n_rules; i++)
+        if (str_eq(t->rules[i].name, (struct str){name, (size_t)(zero - name)}))
+            return &t->rules[i];
+    return NULL;
+}
+
+/* What cannot be folded keeps the values that the domain before knew it to hold: nobody else may have them meanwhile.
+ * Rare enough for a walk over all holders. */
+static int values_keep(struct refold *r, const struct domain_type *t, uint64_t aggregate, bool final, struct err *err) {
+    static const char first = HOLDER_CLASS_VALUE, upper = HOLDER_CLASS_VALUE + 1;
+    struct db_iter *it = db_iter_new(r->options.fold.db, DB_FOLDS, &(struct db_iter_options){.upper = {&upper, 1}});
+    struct db_pair pair;
+    if (!it)
+        return err_set(err, ENOMEM, "out of memory");
+    int rc = db_iter_seek(it, (struct str){&first, 1}, &pair, err);
+    for (; rc == 0; rc = db_iter_next(it, &pair, err)) {
+        struct str value;
+        const struct domain_rule *rule = rule_of_key(t, pair.key, &value);
+        if (!rule || pair.value.n != 8 || be64_get(pair.value.p) != aggregate)
+            continue;
+        buf_clear(&r->value);
+        buf_put_str(&r->value, value);
+        rc = r->value.oom ? -ENOMEM : take_value(r, t, rule, aggregate, buf_str(&r->value), final, err);
+        if (rc < 0)
+            break;
+    }
+    db_iter_free(it);
+    return rc == DB_NOT_FOUND ? 0 : rc;
+}
+
 /* --- one aggregate */
 
 static int save(struct refold *r, const struct domain_type *t, struct fold *fold, uint64_t aggregate,
@@ -262,6 +299,16 @@ static int fold_stream(struct refold *r, const struct domain_type *t, const stru
     return rc == STREAM_END ? 0 : rc;
 }
 
+static int unfolded(struct refold *r, const struct domain_type *t, const struct index_aggregate *a,
+                    const struct fold *fold, const struct script_fault *fault, bool final, struct err *err) {
+    if (!fold->upcast_failed)
+        return err_set(err, EINVAL, "%.*s/%.*s cannot be folded any more: %s:%d: %.300s", (int)t->name.n, t->name.p,
+                       (int)a->id_bytes, a->id, fault->file, fault->line, fault->text);
+    tell(r, "%.*s/%.*s cannot be folded: %s:%d: %s", (int)t->name.n, t->name.p, (int)a->id_bytes, a->id, fault->file,
+         fault->line, fault->text);
+    return values_keep(r, t, a->no, final, err);
+}
+
 static int aggregate_do(struct refold *r, const struct domain_type *t, const struct index_aggregate *a, bool again,
                         bool final, struct err *err) {
     struct script_fault fault = {0};
@@ -275,8 +322,7 @@ static int aggregate_do(struct refold *r, const struct domain_type *t, const str
         rc = take_values(r, t, a->no, &fold, final, &fault, err);
     fold_drop(r->folder, &fold);
     if (rc == SCRIPT_FAILED)
-        return tell(r, "%.*s/%.*s cannot be folded: %s:%d: %s", (int)t->name.n, t->name.p, (int)a->id_bytes, a->id,
-                    fault.file, fault.line, fault.text);
+        return unfolded(r, t, a, &fold, &fault, final, err);
     if (rc < 0 && !err->code)
         err_set(err, -rc, "%s", fault.text[0] ? fault.text : "out of memory");
     return rc;
@@ -300,7 +346,7 @@ static int type_do(struct refold *r, const struct work *w, struct err *err) {
                 return err_set(err, ECANCELED, "given up");
             after = list[i].no;
             int rc = index_aggregate_by_no(index_of(r), after, &a, err);
-            if (rc == INDEX_NONE || (rc == 0 && !w->type->n_rules && a.version < r->options.snapshot_every))
+            if (rc == INDEX_NONE || (rc == 0 && a.version == 0))
                 continue;
             rc = rc == 0 ? aggregate_do(r, w->type, &a, false, false, err) : rc;
             if (rc < 0)
@@ -372,12 +418,12 @@ static int work_find(struct refold *r, struct err *err) {
 
 static const struct work *work_of(const struct refold *r, uint32_t type_no) {
     for (size_t i = 0; i < r->n_work; i++)
-        if (r->work[i].no == type_no && r->work[i].type->n_rules)
+        if (r->work[i].no == type_no)
             return &r->work[i];
     return NULL;
 }
 
-/* Aggregates with events behind a position that have values to be kept. */
+/* Aggregates with events behind a position. */
 static int changed_find(struct refold *r, uint64_t to, struct err *err) {
     struct log_scan *scan = NULL;
     struct chunk c;

@@ -25,10 +25,10 @@ struct refold_options {
 int refold_new(struct refold **out, const struct refold_options *options, struct err *err);
 void refold_free(struct refold *r); /* NULL is fine */
 
-/* An aggregate that cannot be folded (a handler fails on a stored event) holds nothing, and a line tells of it: its
- * readers and its commands fail, until a domain is loaded that can. 0; -EINVAL in words when stored data break a rule
- * (the holders are named) or a handler fails on a stored event while a rule needs its state; -ECANCELED; -EIO: nothing
- * may be written to the database any more; -ENOMEM. */
+/* An aggregate of which an upcast fails on a stored event cannot be folded: a line tells of it, its readers and its
+ * commands fail until a domain is loaded that can, and it keeps the unique values that it had.
+ * 0; -EINVAL in words when evolve fails on a stored event, and when stored data break a rule (the holders are named);
+ * -ECANCELED; -EIO: nothing may be written to the database any more; -ENOMEM. */
 int refold_run(struct refold *r, struct err *err);
 int refold_finish(struct refold *r, struct err *err);
 

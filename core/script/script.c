@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key_drop, key_text, key_serial;
 
-#define HOOK_EVERY 1000        /* instructions */
-#define LARGE_BYTES (64 << 10) /* a block over this is work, too: what fills it is one instruction */
-#define BYTES_A_STEP 256       /* of a large block count as an instruction */
+#define HOOK_EVERY 1000    /* instructions */
+#define HOOK_EVERY_SLOW 10 /* when instructions turn out to be long: comparisons of long strings, long calls */
+#define SLOW_MS 200
+#define LARGE_BYTES (8 << 10) /* a block over this is work, too: what fills it is one instruction */
+#define BYTES_A_STEP 256      /* of a large block count as an instruction */
 
 /* --- memory */
 
@@ -84,6 +87,8 @@ void script_collect(struct script *s, bool fully) {
 
 /* --- limits */
 
+static void on_count(lua_State *L, lua_Debug *ar);
+
 static _Noreturn void instructions_broken(lua_State *L) {
     struct call *call = script_of(L)->call;
     place_note(L, call);
@@ -93,6 +98,46 @@ static _Noreturn void instructions_broken(lua_State *L) {
     abort();
 }
 
+static int64_t coarse_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t script_time(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void script_time_forgive(lua_State *L, int64_t since) {
+    struct call *call = script_of(L)->call;
+    if (call->cpu)
+        call->cpu += script_time() - since;
+    call->looked = coarse_ms();
+}
+
+/* The thread's time costs a system call: it is read once at the start of a call that is not short, and again when as
+ * much time has passed as a call may take. */
+static void time_check(lua_State *L, struct call *call) {
+    int64_t now = coarse_ms();
+    call->look_at = call->left - HOOK_EVERY;
+    if (now - call->looked > SLOW_MS) {
+        call->look_at = call->left - HOOK_EVERY_SLOW;
+        if (lua_gethookcount(L) != HOOK_EVERY_SLOW)
+            lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY_SLOW);
+    }
+    call->looked = now;
+    if (!call->cpu)
+        call->cpu = script_time();
+    if (now - call->began < SCRIPT_SECONDS * 1000 || script_time() - call->cpu < SCRIPT_SECONDS * (int64_t)1000000000)
+        return;
+    place_note(L, call);
+    call->broken = BROKEN_TIME;
+    lua_pushliteral(L, "too much time");
+    lua_error(L);
+}
+
 void script_charge(lua_State *L, uint64_t n) {
     struct call *call = script_of(L)->call;
     if (!call || !call->limited)
@@ -100,11 +145,13 @@ void script_charge(lua_State *L, uint64_t n) {
     call->left -= n > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)n;
     if (call->left < 0 || call->broken)
         instructions_broken(L);
+    if (call->left < call->look_at)
+        time_check(L, call);
 }
 
 static void on_count(lua_State *L, lua_Debug *ar) {
     (void)ar;
-    script_charge(L, HOOK_EVERY);
+    script_charge(L, (uint64_t)lua_gethookcount(L));
 }
 
 static bool text_is(lua_State *L, int at, const char *text) {
@@ -204,6 +251,8 @@ static void fault_write(lua_State *L, struct script *s, struct call *call, int s
     if (call->broken == BROKEN_INSTRUCTIONS) {
         snprintf(fault->text, sizeof fault->text, "the handler ran more than %llu instructions",
                  (unsigned long long)s->limits.instructions);
+    } else if (call->broken == BROKEN_TIME) {
+        snprintf(fault->text, sizeof fault->text, "the handler ran for more than %d s", SCRIPT_SECONDS);
     } else if (call->broken == BROKEN_MEMORY) {
         snprintf(fault->text, sizeof fault->text, "the handler used more than %zu MiB of memory",
                  s->limits.memory >> 20);
@@ -234,6 +283,8 @@ static void call_enter(struct script *s, struct call *call, struct script_fault 
     call->fault = fault;
     call->made_before = s->call ? s->call->made_before + s->call->made : 0;
     call->left = (int64_t)s->limits.instructions;
+    call->look_at = call->left - HOOK_EVERY + 1;
+    call->began = call->looked = coarse_ms();
     call->entered = s->used;
     call->ceiling = s->used + s->limits.memory;
     call->limited = !call->unlimited;

@@ -15,8 +15,8 @@
  * an array, a key that is no string) is an error that names the path.
  *
  * Limits. Each call may run script_limits.instructions and grow memory by script_limits.memory; patterns whose matching
- * could take for ever, and strings over the limit, are refused before they begin. What breaks a limit is an error like
- * others, and no pcall() goes on after it.
+ * could take for ever, and strings over the limit, are refused before they begin; after SCRIPT_SECONDS a call ends in
+ * any case. What breaks a limit is an error like others, and no pcall() goes on after it.
  *
  * Threads: one at a time for one script. lua.h is included by lua_api.h alone, which is for script_*.c alone. */
 #ifndef ESFS_SCRIPT_H
@@ -42,6 +42,7 @@ struct script_limits {
 };
 #define SCRIPT_INSTRUCTIONS 10000000
 #define SCRIPT_MEMORY (64 << 20)
+#define SCRIPT_SECONDS 5 /* of the thread's time: what few instructions cannot make long */
 
 /* Gives the text of lib/<name>.lua: false when there is none. The text lives as long as the script. */
 typedef bool script_library(void *arg, struct str name, struct str *text);
@@ -182,11 +183,11 @@ int script_decide(struct script *s, script_value handler, script_value state, co
 int script_evolve(struct script *s, script_value handler, script_value *state, const struct script_event *e,
                   struct script_fault *fault);
 /* A unique rule: f(state), the state protected as in decide. A string, number, boolean or decimal is appended to `out`
- * as JSON with *present set; nil and null are none. */
+ * as JSON with *present set, numbers in one form: 7, 7.0 and decimal 7.00 are 7; nil and null are none. */
 int script_unique(struct script *s, script_value handler, script_value state, struct buf *out, bool *present,
                   struct script_fault *fault);
 /* An upcast: f(data, event). It returns data (an object; the type stays), event(type, data), a list of events, or
- * `drop` (n is then 0). */
+ * `drop` (n is then 0), which an empty array{} is, too. */
 int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
                   struct script_list *out, struct script_fault *fault);
 

@@ -1,5 +1,7 @@
 #include "script_private.h"
 
+#include <math.h>
+
 void decimal_push(lua_State *L, const struct decimal *d) {
     /* Lua aligns by 8: the number is copied out and in. */
     memcpy(lua_newuserdatauv(L, sizeof *d, 0), d, sizeof *d);
@@ -141,9 +143,16 @@ int decimal_make(lua_State *L) {
         decimal_push(L, &d);
         return 1;
     }
+    if (lua_type(L, 1) == LUA_TNUMBER) {
+        char own[NUMBER_CHARS];
+        double v = lua_tonumber(L, 1);
+        if (!isfinite(v))
+            return luaL_error(L, "decimal() takes no number that is %s", isnan(v) ? "not a number" : "infinite");
+        lua_settop(L, 0);
+        lua_pushlstring(L, own, number_write(v, own));
+    }
     if (lua_type(L, 1) != LUA_TSTRING)
-        return luaL_error(L, "decimal() takes text like \"1.10\" or an integer, not a %s",
-                          lua_type(L, 1) == LUA_TNUMBER ? "float" : luaL_typename(L, 1));
+        return luaL_error(L, "decimal() takes text like \"1.10\" or a number, not a %s", luaL_typename(L, 1));
     struct str text;
     text.p = lua_tolstring(L, 1, &text.n);
     int rc = decimal_read(&d, text);

@@ -315,7 +315,9 @@ static int native_run(lua_State *L) {
     for (; n > 0; n--)
         lua_rawseti(L, 1, n);
     script_value arguments = script_keep(L);
+    int64_t since = script_time();
     int rc = native->native(native->arg, s, arguments, &result, &fault);
+    script_time_forgive(L, since);
     script_drop(s, arguments);
     if (rc)
         return luaL_error(L, "%s", rc > 0 ? fault.text : strerror(-rc));

@@ -62,7 +62,9 @@ static int handler_get(lua_State *L) {
     if (!call->get)
         return luaL_error(L, "get() belongs into decide");
     aggregate.p = lua_tolstring(L, 1, &aggregate.n);
+    int64_t since = script_time();
     int rc = call->get(call->get_arg, aggregate, &state, &err);
+    script_time_forgive(L, since);
     if (rc)
         return luaL_error(L, "get(\"%s\"): %s", aggregate.p, *err.text ? err.text : strerror(rc < 0 ? -rc : EIO));
     lua_settop(L, 1);
@@ -363,6 +365,22 @@ struct unique {
     bool present;
 };
 
+/* One text for one number: of 7, 7.0, -0.0 and decimals like 7.00 the shortest. The value at `at` is replaced. */
+static void number_plain(lua_State *L, int at) {
+    struct decimal d;
+    lua_Integer i;
+    if (lua_type(L, at) == LUA_TNUMBER && lua_numbertointeger(lua_tonumber(L, at), &i) &&
+        (lua_Number)i == lua_tonumber(L, at)) {
+        lua_pushinteger(L, lua_isinteger(L, at) ? lua_tointeger(L, at) : i);
+    } else if (decimal_get(L, at, &d)) {
+        decimal_plain(&d);
+        decimal_push(L, &d);
+    } else {
+        return;
+    }
+    lua_replace(L, at);
+}
+
 static int unique_run(lua_State *L) {
     struct script *s = script_of(L);
     struct unique *unique = lua_touserdata(L, 1);
@@ -379,6 +397,7 @@ static int unique_run(lua_State *L) {
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN && !decimal_get(L, 2, &d))
         return luaL_error(L, "a unique rule returned a %s: it returns a string, a number, a boolean, a decimal or nil",
                           luaL_typename(L, 2));
+    number_plain(L, 2);
     json_write(L, 2, unique->out, "the value", false);
     unique->present = true;
     return 0;
@@ -424,7 +443,15 @@ static int upcast_run(lua_State *L) {
     } else {
         lua_geti(L, 2, 1);
         bool list = is_event(L, -1);
-        lua_pop(L, 1);
+        lua_settop(L, 2);
+        bool empty = lua_getmetatable(L, 2) && lua_topointer(L, -1) == script_of(L)->array_mt && !lua_rawlen(L, 2);
+        if (empty)
+            empty_check(L, 2);
+        lua_settop(L, 2);
+        if (empty) {
+            made_check(L);
+            return 0;
+        }
         if (list)
             list_take(L, taking, 2);
         else

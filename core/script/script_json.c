@@ -11,7 +11,7 @@
  *   would have otherwise, key_digits to name or index -> digits. It is never changed: digits count for as long as
  *   they are the number that is there. */
 
-#define JSON_BYTES_MAX ((size_t)1 << 30) /* where no call's limit counts */
+#define JSON_BYTES_MAX ((size_t)64 << 20) /* where no call's limit counts */
 
 /* --- paths */
 
@@ -539,7 +539,9 @@ static void check_room(struct writing *w) {
         luaL_error(w->L, "not enough memory");
     }
     if (w->out->n > w->limit)
-        path_error(w->L, &w->path, "it is too much JSON: tables that are there many times are written many times");
+        path_error(w->L, &w->path,
+                   "it is too much JSON, more than %zu MiB: a table that is there many times is written many times",
+                   w->limit >> 20);
 }
 
 #define EACH_BYTE UINT64_C(0x0101010101010101)

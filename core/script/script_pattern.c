@@ -110,6 +110,16 @@ static size_t longest_run(const struct item *item, struct str subject) {
     return longest;
 }
 
+static size_t count_of(const struct item *item, struct str subject) {
+    bool has[256];
+    size_t n = 0;
+    for (int c = 0; c < 256; c++)
+        has[c] = item_has(item, c);
+    for (size_t i = 0; i < subject.n; i++)
+        n += has[(uint8_t)subject.p[i]];
+    return n;
+}
+
 /* Nothing that can fail follows: what was taken is never given back. */
 static bool is_last(const char *p, const char *end) {
     while (p < end && (*p == ')' || *p == '('))
@@ -117,11 +127,13 @@ static bool is_last(const char *p, const char *end) {
     return p == end;
 }
 
-static double steps_of(lua_State *L, struct str pattern, struct str subject, uint64_t *looked) {
+static double steps_of(lua_State *L, struct str pattern, struct str subject) {
     const char *p = pattern.p, *end = p + pattern.n;
     bool anchored = p < end && *p == '^';
     double n = (double)subject.n + 1, steps = 1, length = (double)pattern.n + 1;
     bool quantified = false;
+    struct item first = {0}; /* what every match begins with */
+    bool at_first = true;
     if (anchored)
         p++;
     while (p < end) {
@@ -132,21 +144,25 @@ static double steps_of(lua_State *L, struct str pattern, struct str subject, uin
         }
         if (*p == '%' && end - p >= 4 && p[1] == 'b') {
             p += 4;
-            steps *= 1;
+            at_first = false;
             length += n;
             quantified = true;
             continue;
         }
         if (*p == '%' && end - p >= 2 && (p[1] == 'f' || (p[1] >= '0' && p[1] <= '9'))) {
             if (p[1] != 'f')
-                length += n; /* a back reference compares as much as was captured */
+                length += quantified ? n : (double)pattern.n; /* it compares as much as was captured */
             p += 2;
+            at_first = false;
             continue;
         }
         p = item_end(p, end);
         if (!p)
             break;
         item.to = p;
+        if (at_first && (p == end || !strchr("?*+-", *p)))
+            first = item;
+        at_first = false;
         if (p < end && *p == '?') {
             p++;
             steps *= 2;
@@ -158,25 +174,26 @@ static double steps_of(lua_State *L, struct str pattern, struct str subject, uin
             if (steps * n * n * length <= STEPS_SMALL) {
                 steps *= n;
             } else {
-                *looked += subject.n;
+                script_charge(L, subject.n / 4);
                 steps *= (double)longest_run(&item, subject) + 1;
             }
         }
     }
-    (void)L;
-    return steps * length * (anchored || !quantified ? 1 : n) + n;
+    double starts = anchored ? 1 : n;
+    if (!anchored && first.from && steps * length * n > STEPS_SMALL)
+        starts = (double)count_of(&first, subject) + 1;
+    return steps * length * starts + n;
 }
 
 static void cost_take(lua_State *L, int subject_at, int pattern_at) {
     struct str subject, pattern;
-    uint64_t looked = 0;
     subject.p = luaL_checklstring(L, subject_at, &subject.n);
     pattern.p = luaL_checklstring(L, pattern_at, &pattern.n);
-    double steps = steps_of(L, pattern, subject, &looked);
+    double steps = steps_of(L, pattern, subject);
     if (steps > STEPS_MAX)
         luaL_error(L, "the pattern may take too long on %d bytes",
                    (int)(subject.n < INT32_MAX ? subject.n : INT32_MAX));
-    script_charge(L, (uint64_t)(steps / 16) + looked / 4 + 1);
+    script_charge(L, (uint64_t)(steps / 16) + 1);
 }
 
 /* The function of Lua's is upvalue 1. */
@@ -188,9 +205,20 @@ static int original_call(lua_State *L) {
 }
 
 static int find(lua_State *L) {
-    if (lua_toboolean(L, 4))
-        script_charge(L, lua_rawlen(L, 1) / 16 + 1);
-    else
+    if (lua_toboolean(L, 4)) {
+        struct str subject, needle;
+        subject.p = luaL_checklstring(L, 1, &subject.n);
+        needle.p = luaL_checklstring(L, 2, &needle.n);
+        double steps = (double)subject.n * (double)needle.n;
+        if (steps > STEPS_MAX && needle.n) {
+            steps = (double)subject.n;
+            for (size_t i = 0; i < subject.n; i++)
+                steps += subject.p[i] == *needle.p ? (double)needle.n : 0;
+        }
+        if (steps > STEPS_MAX)
+            return luaL_error(L, "the text may take too long to find in %d bytes", (int)subject.n);
+        script_charge(L, subject.n / 16 * (needle.n / 64 + 1) + 1);
+    } else
         cost_take(L, 1, 2);
     return original_call(L);
 }

@@ -29,6 +29,7 @@ enum broken {
     BROKEN_NOT,
     BROKEN_INSTRUCTIONS,
     BROKEN_MEMORY,
+    BROKEN_TIME,
     BROKEN_MACHINE, /* malloc() itself has failed */
 };
 
@@ -55,16 +56,19 @@ struct told {
 struct call {
     struct call *outer;
     struct script_fault *fault;
-    int64_t left;   /* instructions */
-    size_t ceiling; /* of script->used */
-    size_t entered; /* script->used at the start */
-    bool unlimited; /* asked for by who calls script_run(): work of the engine, not of a handler */
-    bool limited;   /* the ceiling and `left` count */
-    bool refused;   /* the allocator has said no, which a collection may have healed */
-    bool placed;    /* the fault names a line already */
-    bool rejected;  /* reject() was called */
-    bool deciding;  /* reject() may be called */
-    bool making;    /* event() may be called */
+    int64_t left;          /* instructions */
+    int64_t look_at;       /* what is left of them when the clock is looked at next */
+    int64_t began, looked; /* ms of a clock that costs nothing to read */
+    int64_t cpu;           /* ns of the thread's time that are not the call's; 0: not read yet */
+    size_t ceiling;        /* of script->used */
+    size_t entered;        /* script->used at the start */
+    bool unlimited;        /* asked for by who calls script_run(): work of the engine, not of a handler */
+    bool limited;          /* the ceiling and `left` count */
+    bool refused;          /* the allocator has said no, which a collection may have healed */
+    bool placed;           /* the fault names a line already */
+    bool rejected;         /* reject() was called */
+    bool deciding;         /* reject() may be called */
+    bool making;           /* event() may be called */
     enum broken broken;
     const uint8_t *seed; /* of cmd.uuid, or NULL */
     script_get *get;
@@ -138,6 +142,9 @@ extern const char key_serial; /* event[...]: its number in the call */
 int script_run(struct script *s, lua_CFunction f, void *arg, struct call *call, struct script_fault *fault);
 /* Takes n instructions from the call; raises when they are used up. */
 void script_charge(lua_State *L, uint64_t n);
+/* The thread's time in ns; and what passed since then is not the handler's. */
+int64_t script_time(void);
+void script_time_forgive(lua_State *L, int64_t since);
 /* Raises again what no pcall() may stop: a broken limit, a rejection. The error object is on top. */
 void script_unstoppable(lua_State *L, int status);
 script_value script_keep(lua_State *L); /* pops */

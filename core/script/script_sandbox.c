@@ -161,6 +161,21 @@ static int move(lua_State *L) {
     return charged(L);
 }
 
+/* byte and unpack: as much as they may push. */
+static int charged_range(lua_State *L) {
+    lua_Integer from = luaL_optinteger(L, 2, 1), to = lua_tointeger(L, 3);
+    if (to < 0 && lua_type(L, 1) == LUA_TSTRING)
+        to += (lua_Integer)lua_rawlen(L, 1) + 1;
+    if (to > 0 && from > 0 && to > from)
+        script_charge(L, (uint64_t)(to - from) / 4);
+    if (lua_istable(L, 1))
+        return charged(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 static int repeat(lua_State *L) {
     size_t n, separator;
     luaL_checklstring(L, 1, &n);
@@ -257,18 +272,20 @@ static void string_open(lua_State *L) {
     removed_set(L, "dump");
     wrapped_set(L, "format", format);
     wrapped_set(L, "rep", repeat);
+    wrapped_set(L, "byte", charged_range);
     for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++)
         wrapped_set(L, long_ones[i], charged);
     sandbox_patterns(L);
 }
 
 static void table_open(lua_State *L) {
-    static const char *const long_ones[] = {"insert", "remove", "concat", "unpack"};
+    static const char *const long_ones[] = {"insert", "remove", "concat"};
     lua_pushcfunction(L, luaopen_table);
     lua_call(L, 0, 1);
     for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++)
         wrapped_set(L, long_ones[i], charged);
     wrapped_set(L, "move", move);
+    wrapped_set(L, "unpack", charged_range);
     function_set(L, "sort", sandbox_sort);
 }
 

@@ -7,7 +7,7 @@
 /* FORMAT.md, "States". */
 
 #define STATE_VERSION 1
-#define STATE_BYTES_MAX ((size_t)1 << 30)
+#define STATE_BYTES_MAX ((size_t)64 << 20)
 
 enum tag {
     TAG_NULL,
@@ -207,7 +207,7 @@ static void freeze_table(struct freezing *f, int at) {
     f->path.depth--;
     lua_settop(L, top);
     if (f->out->n > STATE_BYTES_MAX)
-        path_error(L, &f->path, "it is too large: tables of the file are written as often as they are there");
+        path_error(L, &f->path, "it is more than 64 MiB: tables of the file are written as often as they are there");
     if (seen == SEEN_FROZEN)
         return;
     lua_pushvalue(L, at);

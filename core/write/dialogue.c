@@ -88,8 +88,8 @@ int dialogue_check(struct json_parser *parser, struct arena *arena, const struct
     *out = (struct fresh_event){.type = made->type, .data = made->data, .definition = domain_event(t, made->type)};
     *fault = (struct script_fault){0};
     if (!out->definition || out->definition->retired) {
-        snprintf(fault->text, sizeof fault->text, "%.*s emitted %.*s, which is %s", (int)t->file.n, t->file.p,
-                 (int)made->type.n, made->type.p, out->definition ? "retired" : "none of its events");
+        snprintf(fault->text, sizeof fault->text, "emitted %.*s, which is %s", (int)made->type.n, made->type.p,
+                 out->definition ? "retired" : "none of its events");
         return SCRIPT_FAILED;
     }
     if (!out->definition->schema && !out->definition->evolves)
@@ -108,4 +108,16 @@ int dialogue_check(struct json_parser *parser, struct arena *arena, const struct
     snprintf(fault->text, sizeof fault->text, "%.*s violates schema %u of its data: data%s %s (%s)", (int)made->type.n,
              made->type.p, out->definition->version, why.instance, why.text, why.keyword);
     return SCRIPT_FAILED;
+}
+
+void dialogue_blame(const struct domain_type *t, struct script_fault *fault) {
+    if (!fault->file[0])
+        snprintf(fault->file, sizeof fault->file, "%.*s", (int)t->file.n, t->file.p);
+}
+
+void dialogue_words(const struct script_fault *fault, char out[DIALOGUE_WORDS]) {
+    if (fault->file[0] && fault->line)
+        snprintf(out, DIALOGUE_WORDS, "%s:%d: %s", fault->file, fault->line, fault->text);
+    else
+        snprintf(out, DIALOGUE_WORDS, "%s%s%s", fault->file, fault->file[0] ? ": " : "", fault->text);
 }

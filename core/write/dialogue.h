@@ -26,4 +26,10 @@ int dialogue_tell(struct json_parser *parser, struct arena *arena, const struct 
 int dialogue_check(struct json_parser *parser, struct arena *arena, const struct domain_type *t,
                    const struct script_made *made, struct fresh_event *out, struct script_fault *fault);
 
+/* A fault without a place is the definition file's. */
+void dialogue_blame(const struct domain_type *t, struct script_fault *fault);
+/* A fault in a line: "aggregates/order.lua:12: ...". */
+#define DIALOGUE_WORDS 640
+void dialogue_words(const struct script_fault *fault, char out[DIALOGUE_WORDS]);
+
 #endif

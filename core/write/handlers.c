@@ -151,11 +151,13 @@ static enum outcome refuse_failed(struct handlers *h, const struct command *c, c
                                   const struct script_fault *fault, struct refusal *refusal) {
     if (r == -ENOMEM)
         return refuse(refusal, OUTCOME_NO_ROOM, "out of memory");
-    const struct handler_failure failure = {c, h->caller, fault, what};
+    struct script_fault told = *fault;
+    char words[DIALOGUE_WORDS];
+    dialogue_blame(c->domain_type, &told);
+    dialogue_words(&told, words);
+    const struct handler_failure failure = {c, h->caller, &told, what};
     h->options.report(h->options.arg, &failure);
-    if (fault->file[0])
-        return refuse(refusal, OUTCOME_HANDLER_FAILED, "%s:%d: %s", fault->file, fault->line, fault->text);
-    return refuse(refusal, OUTCOME_HANDLER_FAILED, "%s", fault->text);
+    return refuse(refusal, OUTCOME_HANDLER_FAILED, "%s", words);
 }
 
 /* --- a request */
@@ -236,15 +238,15 @@ static int get_other(void *arg, struct str aggregate, script_value *state, struc
     struct handlers *h = arg;
     const char *slash = memchr(aggregate.p, '/', aggregate.n);
     if (!slash)
-        return err_set(err, EINVAL, "get wants \"type/id\", not \"%.*s\"", (int)aggregate.n, aggregate.p);
+        return err_set(err, EINVAL, "it must be \"type/id\", not \"%.*s\"", (int)aggregate.n, aggregate.p);
     struct str type = {aggregate.p, (size_t)(slash - aggregate.p)};
     struct str id = {slash + 1, aggregate.n - type.n - 1};
     const struct domain_type *t = domain_type(h->options.domain, type);
     const char *fault = name_fault(id);
     if (!t)
-        return err_set(err, EINVAL, "get: the domain has no type \"%.*s\"", (int)type.n, type.p);
+        return err_set(err, EINVAL, "the domain has no type \"%.*s\"", (int)type.n, type.p);
     if (fault)
-        return err_set(err, EINVAL, "get: \"%.*s\" %s", (int)id.n, id.p, fault);
+        return err_set(err, EINVAL, "\"%.*s\" %s", (int)id.n, id.p, fault);
     struct head *head;
     struct live *live;
     struct script_fault why = {0};
@@ -253,8 +255,7 @@ static int get_other(void *arg, struct str aggregate, script_value *state, struc
         return r;
     r = live_get(h->states, t, head, &live, &why);
     if (r != 0)
-        return err_set(err, r < 0 ? -r : EIO, "get: the state of %.*s: %.300s", (int)aggregate.n, aggregate.p,
-                       why.text);
+        return err_set(err, r < 0 ? -r : EIO, "the state of %.*s: %.300s", (int)aggregate.n, aggregate.p, why.text);
     *state = live->fold.state;
     return 0;
 }

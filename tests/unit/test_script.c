@@ -122,6 +122,13 @@ static void a_loop_ends(void **state) {
     assert_gives(f, "return 1", "1");
 }
 
+static void a_call_of_few_long_instructions_ends(void **state) {
+    struct fixture *f = *state;
+    assert_fails(f, "local a = ('x'):rep(8000000) local b = a .. 'y' a = a .. 'x' while true do local c = a < b end",
+                 "the handler ran for more than 5 s");
+    assert_gives(f, "return 1", "1");
+}
+
 static void memory_is_limited(void **state) {
     struct fixture *f = *state;
     static const char *const eaters[] = {
@@ -246,6 +253,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(members_are_visited_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(require_finds_the_library_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_loop_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_call_of_few_long_instructions_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_is_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(recursion_is_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(limits_can_be_chosen, setup, teardown),

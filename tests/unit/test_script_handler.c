@@ -336,7 +336,12 @@ static void unique_rules_give_scalars(void **state) {
     assert_unique(f, "return a.missing", "");
     assert_unique(f, "return null", "");
     assert_unique(f, "return false", "false");
-    assert_unique(f, "return decimal('1.10')", "1.10");
+    assert_unique(f, "return decimal('1.10')", "1.1");
+    assert_unique(f, "return decimal('7.00')", "7");
+    assert_unique(f, "return 7.0", "7");
+    assert_unique(f, "return -0.0", "0");
+    assert_unique(f, "return math.maxinteger", "9223372036854775807");
+    assert_unique(f, "return 1.5", "1.5");
     assert_unique(f, "a.number = 2 a.o.x = nil return a.number", "2");
     script_value live = of_json(f, "{\"o\":{}}"), rule = function_of(f, "", "return a.o");
     bool present;
@@ -364,9 +369,11 @@ static void upcasts_change_rename_split_and_drop(void **state) {
     assert_int_equal(upcast(f, "return { event('A', a), event('B') }", "{\"p\":1.10}"), 0);
     assert_int_equal(f->list.n, 2);
     assert_made(f, 1, "B", "{}");
+    assert_int_equal(upcast(f, "return array{}", "{}"), 0);
+    assert_int_equal(f->list.n, 0);
     assert_int_equal(upcast(f, "return drop", "{}"), 0);
     assert_int_equal(f->list.n, 0);
-    static const char *const wrong[] = {"return", "return 1", "return array{}", "event('A') return drop",
+    static const char *const wrong[] = {"return", "return 1", "event('A') return array{}", "event('A') return drop",
                                         "event('A') return a"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(upcast(f, wrong[i], "{}"), SCRIPT_FAILED);
@@ -388,7 +395,10 @@ static void decimals_are_exact(void **state) {
     assert_fails(f, "return decimal('1') < 0.5", "a decimal and a float do not mix");
     assert_fails(f, "return decimal('1') + '2'", "a decimal and a string do not mix");
     assert_fails(f, "return decimal('1') + {}", "a decimal and a table do not mix");
-    assert_fails(f, "return decimal(1.5)", "not a float");
+    assert_gives(f, "return { decimal(1.5), decimal(1.1) + decimal(2.2), decimal(7.0) }", "[1.5,3.3,7.0]");
+    assert_fails(f, "return decimal(0/0)", "not a number");
+    assert_fails(f, "return decimal(1/0)", "infinite");
+    assert_fails(f, "return decimal({})", "not a table");
     assert_fails(f, "return decimal('x')", "is not a number");
     assert_fails(f, "return decimal('0.12345678901234567890123456789012345')", "more than 34 digits");
     assert_fails(f, "return decimal(1) / 3", "the quotient is not exact");

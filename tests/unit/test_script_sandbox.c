@@ -177,6 +177,7 @@ static void patterns_cannot_go_on_for_ever(void **state) {
         "('x'):rep(1000000):find('x*y')",
         "string.find(('a'):rep(1000000), ('a?'):rep(40) .. 'b')",
         "('('):rep(1000000):find('%b()')",
+        "('x'):rep(1000000):find(('x'):rep(1000) .. '[y]')",
     };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         assert_fails(f, calls[i], "the pattern may take too long on 1000");
