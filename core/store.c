@@ -252,6 +252,15 @@ static void release(struct store *s) {
     free(s);
 }
 
+/* Events that a domain does not know keep it from being loaded again. */
+static void warn_domain(struct store *s) {
+    struct index_schema any;
+    if (!s->read_only[0] && index_schema_after(s->index, NULL, &any) == 0)
+        store_tell(s, LOG_WARNING,
+                   "the store has had a domain, and is mounted without one (-o domain=DIR): commands become events as "
+                   "they are");
+}
+
 int store_open(struct store **out, const char *path, const struct store_options *options, struct err *err) {
     struct store *s = calloc(1, sizeof *s);
     if (!s)
@@ -269,6 +278,8 @@ int store_open(struct store **out, const char *path, const struct store_options 
     int r = open_parts(s, path, err);
     if (r == 0 && s->options.domain)
         r = store_adopt(s, err);
+    else if (r == 0)
+        warn_domain(s);
     if (r < 0) {
         release(s);
         return r;

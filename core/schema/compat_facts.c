@@ -119,7 +119,8 @@ void facts_present(struct compat *c, struct facts *f, struct str name) {
     LIST_ADD(c, f->present, name);
 }
 
-/* Schemas that apply because a member is there, for good. True when there were any that are new. */
+/* Schemas that apply because a member is there, for good. The instance is an object: of nothing else does `required`
+ * say anything. True when there were any that are new. */
 static bool dependents_follow(struct compat *c, struct facts *f, struct place p, const char *keyword) {
     const struct json_value *word = keyword_of(p, keyword);
     size_t before = f->all.n;
@@ -132,7 +133,9 @@ static bool dependents_follow(struct compat *c, struct facts *f, struct place p,
     return f->all.n > before || f->empty != empty;
 }
 
-static void facts_saturate(struct compat *c, struct facts *f) {
+/* True when there were schemas to add. */
+static bool facts_saturate(struct compat *c, struct facts *f) {
+    size_t before = f->all.n;
     for (bool more = true; more && c->stop == STOP_NOT;) {
         more = false;
         for (size_t i = 0; i < f->all.n && c->stop == STOP_NOT; i++) {
@@ -141,6 +144,7 @@ static void facts_saturate(struct compat *c, struct facts *f) {
                 more |= dependents_follow(c, f, f->all.items[i], "dependencies");
         }
     }
+    return f->all.n > before;
 }
 
 /* --- types */
@@ -232,9 +236,10 @@ static void facts_types(struct compat *c, struct facts *f) {
 }
 
 void facts_close(struct compat *c, struct facts *f) {
-    facts_saturate(c, f);
     step(c, f->all.n);
     facts_types(c, f);
+    if (f->types == TYPE_OBJECT && facts_saturate(c, f))
+        facts_types(c, f);
     facts_number(c, f);
     if (!f->types)
         f->empty = true;

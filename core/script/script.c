@@ -1,6 +1,7 @@
 #include "script_private.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -326,9 +327,11 @@ int script_run(struct script *s, lua_CFunction f, void *arg, struct call *call, 
     }
     lua_settop(L, top);
     call_leave(s, call);
-    /* What it left behind would be added to by the next. */
-    if (call->broken == BROKEN_MEMORY && !s->call)
+    /* What it left behind would be added to by the next; and glibc keeps for itself what is freed in pieces. */
+    if (call->broken == BROKEN_MEMORY && !s->call) {
         script_collect(s, true);
+        malloc_trim(0);
+    }
     return rc;
 }
 

@@ -381,12 +381,14 @@ static void huge_files_and_crowds_are_refused(void **state) {
     assert_int_equal(truncate(lib_domain_path(l, "lib/alone.lua"), (8 << 20) + 1), 0);
     lib_domain_refused(l, EINVAL, "lib/alone.lua: is larger than the 8 MiB");
     lib_domain_remove(l, "lib/alone.lua");
-    char *text = malloc((1 << 20) + 64);
-    int n = sprintf(text, "{\"description\":\"");
-    memset(text + n, 'x', 1 << 20);
-    memcpy(text + n + (1 << 20), "\"}", 3);
-    lib_domain_put(l, "schemas/order/OrderPlaced.1.json", text);
-    free(text);
+    struct buf text = {0};
+    buf_put_text(&text, "{\"description\":\"");
+    for (int i = 0; i < 1 << 14; i++)
+        buf_put_text(&text, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    buf_put(&text, "\"}", 3);
+    assert_false(text.oom);
+    lib_domain_put(l, "schemas/order/OrderPlaced.1.json", text.p);
+    buf_free(&text);
     lib_domain_refused(l, EINVAL, "schemas/order/OrderPlaced.1.json: is larger than the 1 MiB");
     lib_domain_put(l, "schemas/order/OrderPlaced.1.json", "{}");
     for (int i = 0; i < 10000; i++) {
