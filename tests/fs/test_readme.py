@@ -136,7 +136,9 @@ def test_the_tree_it_shows_is_there(text, mount):
 
 
 def test_the_table_of_refusals_says_what_the_shell_prints(text):
-    rows = re.findall(r"^\|[^|]*\| (E[A-Z]+) \| ([^|]+?) \|$", text, re.M)
-    assert len(rows) >= 8
-    for name, printed in rows:
+    rows = re.findall(r"^\|[^|]*\| `([a-z_]+)` \| (E[A-Z]+) \| ([^|]+?) \|$", text, re.M)
+    assert len(rows) >= 13
+    words = open(os.path.join(os.path.dirname(os.path.dirname(lib.HERE)), "core", "base", "outcome.c")).read()
+    for word, name, printed in rows:
+        assert f'({name}, "{word}")' in words, (name, word)
         assert os.strerror(getattr(errno, name)) == printed, name
