@@ -1,6 +1,7 @@
 """Whether the compatibility checker is sound: pairs of schemas at random, instances at random, and jsonschema as judge.
 
-    compat_random.py PROGRAM [SECONDS [SEED]]
+    compat_random.py PROGRAM                    the same pairs in each run
+    compat_random.py PROGRAM SECONDS [SEED]     by hand: as many as there is time for, from a fresh seed
 
 Whatever is valid under the old schema of a pair that PROGRAM calls proven must be valid under the new one. A run
 that saw too little of anything fails, for it would have proven nothing.
@@ -41,8 +42,13 @@ THEMES = [
                             "if", "dependentSchemas", "ref", "patternProperties"]),
     (["type", "const", "enum", "number", "required"], ["anyOf", "oneOf", "not", "if", "kinds", "properties"]),
     (["number", "number", "multipleOf", "length", "count", "type", "types"], ["allOf", "anyOf", "items"]),
+    (["type", "type", "required", "required"], ["if", "if", "not", "dependentSchemas", "dependentSchemas", "anyOf",
+                                                "dependentRequired"]),
     (["type", "required"], ["ref", "ref", "properties", "properties", "items", "anyOf"]),
 ]
+
+
+SEEDS, PAIRS = [3917142823, 1, 2, 3], 450
 
 
 class Maker:
@@ -170,7 +176,7 @@ class Maker:
                 rest = {k: v for k, v in schema.items() if k not in ("allOf", "anyOf", "oneOf", "if", "then", "else")}
                 merged = {**rest, **merged,
                           "properties": {**rest.get("properties", {}), **merged.get("properties", {})},
-                          "required": list(set(rest.get("required", []) + merged.get("required", [])))}
+                          "required": sorted({*rest.get("required", []), *merged.get("required", [])})}
                 if not merged["properties"]:
                     del merged["properties"]
                 if not merged["required"]:
@@ -207,7 +213,7 @@ class Maker:
             names |= set(r.sample(NAMES + STRINGS, r.randint(1, 2)))
         patterns = list(schema.get("patternProperties", {}).values())
         out = {}
-        for n in names:
+        for n in sorted(names):
             out[n] = deeper(own[n]) if n in own else deeper(r.choice(patterns + [rest]))
         return out
 
@@ -400,13 +406,11 @@ def check_pair(maker, cls, old, new, counts):
     return True
 
 
-def main():
-    program, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 20
-    seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.SystemRandom().randrange(1 << 32)
+def run(judge, seed, pairs, end, counts):
+    """False when a proof is wrong. Ends after that many pairs, or at that time."""
     print("seed", seed, flush=True)
-    rnd, judge, end = random.Random(seed), Judge(program), time.monotonic() + seconds
-    counts = {"pairs": 0, "proven": 0, "instances": 0, "unproven": 0}
-    while time.monotonic() < end:
+    rnd, last = random.Random(seed), counts["pairs"] + pairs
+    while counts["pairs"] < last and time.monotonic() < end:
         draft = rnd.choice(list(DRAFTS))
         maker, cls = Maker(rnd, draft), DRAFTS[draft][1]
         old, new = maker.pair()
@@ -416,11 +420,25 @@ def main():
         if judge.ask(old, new) == "proven":
             counts["proven"] += 1
             if not check_pair(maker, cls, old, new, counts):
-                return 1
+                return False
         else:
             counts["unproven"] += 1
-    judge.close()
+    return True
+
+
+def main():
+    judge = Judge(sys.argv[1])
+    counts = {"pairs": 0, "proven": 0, "instances": 0, "unproven": 0}
+    if len(sys.argv) > 2:
+        seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.SystemRandom().randrange(1 << 32)
+        sound = run(judge, seed, sys.maxsize, time.monotonic() + float(sys.argv[2]), counts)
+    else:
+        sound = all(run(judge, seed, PAIRS, float("inf"), counts) for seed in SEEDS)
+        print("for fresh pairs: compat_random.py PROGRAM SECONDS [SEED]")
     print(counts)
+    if not sound:
+        return 1
+    judge.close()
     return 0 if counts["proven"] >= 50 and counts["instances"] >= 500 else "too little was seen"
 
 
