@@ -131,7 +131,8 @@ static void time_check(lua_State *L, struct call *call) {
     call->looked = now;
     if (!call->cpu)
         call->cpu = script_time();
-    if (now - call->began < SCRIPT_SECONDS * 1000 || script_time() - call->cpu < SCRIPT_SECONDS * (int64_t)1000000000)
+    int64_t seconds = script_of(L)->limits.seconds;
+    if (now - call->began < seconds * 1000 || script_time() - call->cpu < seconds * 1000000000)
         return;
     place_note(L, call);
     call->broken = BROKEN_TIME;
@@ -253,7 +254,7 @@ static void fault_write(lua_State *L, struct script *s, struct call *call, int s
         snprintf(fault->text, sizeof fault->text, "the handler ran more than %llu instructions",
                  (unsigned long long)s->limits.instructions);
     } else if (call->broken == BROKEN_TIME) {
-        snprintf(fault->text, sizeof fault->text, "the handler ran for more than %d s", SCRIPT_SECONDS);
+        snprintf(fault->text, sizeof fault->text, "the handler ran for more than %u s", s->limits.seconds);
     } else if (call->broken == BROKEN_MEMORY) {
         snprintf(fault->text, sizeof fault->text, "the handler used more than %zu MiB of memory",
                  s->limits.memory >> 20);
@@ -375,6 +376,8 @@ int script_new(struct script **out, const struct script_options *options) {
     s->limits = options->limits;
     if (!s->limits.instructions)
         s->limits.instructions = SCRIPT_INSTRUCTIONS;
+    if (!s->limits.seconds)
+        s->limits.seconds = SCRIPT_SECONDS;
     if (!s->limits.memory)
         s->limits.memory = SCRIPT_MEMORY;
     s->library = options->library;

@@ -15,8 +15,8 @@
  * an array, a key that is no string) is an error that names the path.
  *
  * Limits. Each call may run script_limits.instructions and grow memory by script_limits.memory; patterns whose matching
- * could take for ever, and strings over the limit, are refused before they begin; after SCRIPT_SECONDS a call ends in
- * any case. What breaks a limit is an error like others, and no pcall() goes on after it.
+ * could take for ever, and strings over the limit, are refused before they begin; after script_limits.seconds a call
+ * ends in any case. What breaks a limit is an error like others, and no pcall() goes on after it.
  *
  * Threads: one at a time for one script. lua.h is included by lua_api.h alone, which is for script_*.c alone. */
 #ifndef ESFS_SCRIPT_H
@@ -39,10 +39,11 @@ typedef int script_value;
 struct script_limits {
     uint64_t instructions; /* of one call; 0: SCRIPT_INSTRUCTIONS */
     size_t memory;         /* bytes that one call may add; 0: SCRIPT_MEMORY */
+    uint32_t seconds;      /* of the thread's time, which few instructions cannot make long; 0: SCRIPT_SECONDS */
 };
 #define SCRIPT_INSTRUCTIONS 10000000
 #define SCRIPT_MEMORY (64 << 20)
-#define SCRIPT_SECONDS 5 /* of the thread's time: what few instructions cannot make long */
+#define SCRIPT_SECONDS 5
 
 /* Gives the text of lib/<name>.lua: false when there is none. The text lives as long as the script. */
 typedef bool script_library(void *arg, struct str name, struct str *text);

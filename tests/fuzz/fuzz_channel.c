@@ -34,7 +34,7 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
-static void store_stop(void) {
+static void store_put_away(void) {
     store_close(store);
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -46,7 +46,7 @@ static void store_start(void) {
     snprintf(dir, sizeof dir, "%s/esfs-fuzz-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     CHECK(mkdtemp(dir));
     CHECK(store_open(&store, dir, &options, &err) == 0);
-    atexit(store_stop);
+    atexit(store_put_away);
 }
 
 /* --- writing */
