@@ -3,19 +3,6 @@
 #include "err.h"
 
 #include <errno.h>
-#include <stdarg.h>
-
-static enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    err_format(refusal->detail, sizeof refusal->detail, format, args);
-    va_end(args);
-    refusal->outcome = outcome;
-    return outcome;
-}
 
 /* OUTCOME_OK, an outcome with the refusal filled, or -ENOMEM. */
 static int check_data(struct json_parser *parser, struct arena *arena, struct command *c, struct refusal *refusal) {
@@ -28,31 +15,31 @@ static int check_data(struct json_parser *parser, struct arena *arena, struct co
     /* "{}" may be our own, without padding behind it */
     int r = c->data.n > 2 ? json_tree_read(parser, c->data, arena, tree, &why) : 0;
     if (r != 0)
-        return r < 0 ? r : (int)refuse(refusal, OUTCOME_MALFORMED, "data: %s", why);
+        return r < 0 ? r : (int)refusal_set(refusal, OUTCOME_MALFORMED, "data: %s", why);
     c->tree = tree;
     if (!c->definition->schema)
         return OUTCOME_OK;
     r = schema_check(c->definition->schema->compiled, tree, &fault);
     if (r != SCHEMA_VIOLATED)
         return r;
-    return (int)refuse(refusal, OUTCOME_INVALID, "data%s %s (%s)", fault.instance, fault.text, fault.keyword);
+    return (int)refusal_set(refusal, OUTCOME_INVALID, "data%s %s (%s)", fault.instance, fault.text, fault.keyword);
 }
 
 static int admit_command(const struct domain *d, const struct ownership *owner, const struct identity *who,
                          struct json_parser *parser, struct arena *arena, struct command *c, struct refusal *refusal) {
     c->domain_type = domain_type(d, c->aggregate_type);
     if (!c->domain_type)
-        return (int)refuse(refusal, OUTCOME_INVALID, "the domain has no type \"%.*s\"", (int)c->aggregate_type.n,
-                           c->aggregate_type.p);
+        return (int)refusal_set(refusal, OUTCOME_INVALID, "the domain has no type \"%.*s\"", (int)c->aggregate_type.n,
+                                c->aggregate_type.p);
     if (!c->type.n)
         return OUTCOME_OK;
     c->definition = domain_command(c->domain_type, c->type);
     if (!c->definition)
-        return (int)refuse(refusal, OUTCOME_INVALID, "%.*s has no command \"%.*s\"", (int)c->aggregate_type.n,
-                           c->aggregate_type.p, (int)c->type.n, c->type.p);
+        return (int)refusal_set(refusal, OUTCOME_INVALID, "%.*s has no command \"%.*s\"", (int)c->aggregate_type.n,
+                                c->aggregate_type.p, (int)c->type.n, c->type.p);
     if (!allow_admits(&c->definition->allow, who, owner))
-        return (int)refuse(refusal, OUTCOME_FORBIDDEN, "uid %u may not send %.*s to %.*s", who->uid, (int)c->type.n,
-                           c->type.p, (int)c->aggregate_type.n, c->aggregate_type.p);
+        return (int)refusal_set(refusal, OUTCOME_FORBIDDEN, "uid %u may not send %.*s to %.*s", who->uid,
+                                (int)c->type.n, c->type.p, (int)c->aggregate_type.n, c->aggregate_type.p);
     return check_data(parser, arena, c, refusal);
 }
 

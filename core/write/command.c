@@ -511,3 +511,12 @@ struct str command_help(void) {
                "\"meta\":\"object: names [a-z0-9]{1,20}, values strings, booleans or 32-bit integers\"},"
                "\"results\":\"one line of JSON a command, read from the descriptor that wrote it\"}\n");
 }
+
+enum outcome refusal_set(struct refusal *refusal, enum outcome outcome, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    err_format(refusal->detail, sizeof refusal->detail, format, args);
+    va_end(args);
+    refusal->outcome = outcome;
+    return outcome;
+}

@@ -60,6 +60,10 @@ struct refusal {
     char detail[256];     /* one line for a person, valid UTF-8 */
 };
 
+/* Says why; gives the outcome back. */
+enum outcome refusal_set(struct refusal *refusal, enum outcome outcome, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Parses one complete value (found by json_scan, followed by JSON_PADDING readable bytes). Everything in *out
  * lives in the arena, or in `scope`, which must outlive it.
  * Returns OUTCOME_OK; OUTCOME_MALFORMED or OUTCOME_INVALID with *refusal filled; or -ENOMEM. */

@@ -135,29 +135,17 @@ int handlers_close(struct handlers *h) {
 
 /* --- refusing */
 
-static enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    err_format(refusal->detail, sizeof refusal->detail, format, args);
-    va_end(args);
-    refusal->outcome = outcome;
-    return outcome;
-}
-
 static enum outcome refuse_failed(struct handlers *h, const struct command *c, const char *what, int r,
                                   const struct script_fault *fault, struct refusal *refusal) {
     if (r == -ENOMEM)
-        return refuse(refusal, OUTCOME_NO_ROOM, "out of memory");
+        return refusal_set(refusal, OUTCOME_NO_ROOM, "out of memory");
     struct script_fault told = *fault;
     char words[DIALOGUE_WORDS];
     dialogue_blame(c->domain_type, &told);
     dialogue_words(&told, words);
     const struct handler_failure failure = {c, h->caller, &told, what};
     h->options.report(h->options.arg, &failure);
-    return refuse(refusal, OUTCOME_HANDLER_FAILED, "%s", words);
+    return refusal_set(refusal, OUTCOME_HANDLER_FAILED, "%s", words);
 }
 
 /* --- a request */
@@ -173,7 +161,7 @@ enum outcome handlers_begin(struct handlers *h, struct heads *heads, const struc
     if (request->domain != h->options.domain)
         r = admit_request(h->options.domain, &h->options.ownership, &caller->who, h->parser, &h->arena, request);
     if (r < 0)
-        return refuse(refusal, OUTCOME_NO_ROOM, "out of memory");
+        return refusal_set(refusal, OUTCOME_NO_ROOM, "out of memory");
     if (!request->refusal)
         return OUTCOME_OK;
     *refusal = *request->refusal;
@@ -335,12 +323,12 @@ enum outcome handlers_decide(struct handlers *h, const struct command *c, const 
         r = script_decide(domain_vm_script(h->vm), domain_vm_decide(h->vm, c->domain_type, c->definition),
                           out->live->fold.state, &told, get_other, h, &h->arena, &list, &fault);
     if (r == SCRIPT_REJECTED)
-        return refuse(refusal, OUTCOME_REJECTED, "%s", fault.text);
+        return refusal_set(refusal, OUTCOME_REJECTED, "%s", fault.text);
     if (r != 0)
         return refuse_failed(h, c, "decide", r, &fault, refusal);
     out->events = arena_alloc(&h->arena, (list.n + 1) * sizeof *out->events);
     if (!out->events || (list.n && touch(h, out->live, head, c) < 0))
-        return refuse(refusal, OUTCOME_NO_ROOM, "out of memory");
+        return refusal_set(refusal, OUTCOME_NO_ROOM, "out of memory");
     out->n = list.n;
     return evolve_all(h, c, head, time, position, &list, out, refusal);
 }
@@ -398,8 +386,8 @@ static enum outcome refuse_taken(struct handlers *h, const struct unique_clash *
         for (n = VALUE_SHOWN; n > 0 && ((uint8_t)c->after.p[n] & 0xc0) == 0x80;)
             n--;
     refusal->index = c->command;
-    return refuse(refusal, OUTCOME_NOT_UNIQUE, "%.*s %.*s%s is held by %s", (int)c->rule->name.n, c->rule->name.p,
-                  (int)n, c->after.p, n < c->after.n ? "..." : "", clash->holder);
+    return refusal_set(refusal, OUTCOME_NOT_UNIQUE, "%.*s %.*s%s is held by %s", (int)c->rule->name.n, c->rule->name.p,
+                       (int)n, c->after.p, n < c->after.n ? "..." : "", clash->holder);
 }
 
 /* A state must be one that can be kept and shown. A small one is looked at after each command, a large one when a
@@ -432,7 +420,7 @@ enum outcome handlers_judge(struct handlers *h, struct refusal *refusal) {
     if (r == UNIQUE_TAKEN)
         return refuse_taken(h, &clash, refusal);
     if (r < 0)
-        return refuse(refusal, r == -ENOMEM ? OUTCOME_NO_ROOM : OUTCOME_HANDLER_FAILED, "%s", err.text);
+        return refusal_set(refusal, r == -ENOMEM ? OUTCOME_NO_ROOM : OUTCOME_HANDLER_FAILED, "%s", err.text);
     return OUTCOME_OK;
 }
 
