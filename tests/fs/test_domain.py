@@ -546,3 +546,45 @@ def test_a_result_with_more_events_than_a_line_holds_tells_their_number(bank):
 def test_tar_of_an_idle_mount_has_nothing_to_say(bank):
     done = bank.sh("tar cf /dev/null .")
     assert (done.rc, done.err) == (0, ""), done
+
+
+NAMED = """return {{
+  unique = {{ name = function(s) return s.name end }},
+  commands = {{ Name = {{ decide = function(_, cmd) return event("Named", cmd.data) end }} }},
+  events = {{ Named = {{ {schema} evolve = function(s, e) {evolve} end }} }},
+}}
+"""
+
+
+def test_an_evolve_that_fails_on_what_is_stored_is_refused_and_harms_nothing(daemons, place):
+    good = NAMED.format(schema="", evolve="s.name = e.data.name")
+    mount = lib_domain.started(daemons, place, files={"aggregates/order.lua": good})
+    accepted(mount, "order", "Name", {"name": "x"}, aggregate="1")
+    mount.domain.put("aggregates/order.lua", NAMED.format(schema="", evolve="s.name = e.data.no.name"))
+    mount.fails("echo > .esfs/reload", os.strerror(errno.EINVAL))
+    assert "order/1" in lib_domain.last_error(mount)["error"]
+    refused(mount, "order", "Name", {"name": "x"}, "ENOTUNIQ", aggregate="2")
+    mount.domain.put("aggregates/order.lua", good)
+    mount.ok("echo > .esfs/reload")
+    refused(mount, "order", "Name", {"name": "x"}, "ENOTUNIQ", aggregate="2")
+
+
+def test_what_cannot_be_folded_keeps_its_unique_values(daemons, place):
+    evolve = "s.name = e.data.name"
+    one = {"schemas/order/Named.1.json": {"type": "object"}}
+    mount = lib_domain.started(daemons, place, files={
+        "aggregates/order.lua": NAMED.format(schema='schema = "Named.1",', evolve=evolve), **one})
+    accepted(mount, "order", "Name", {"name": "x"}, aggregate="1")
+    mount.domain.put("schemas/order/Named.2.json", {"type": "object"})
+    mount.domain.put("aggregates/order.lua", NAMED.format(
+        schema='schema = "Named.2", upcast = { [1] = function() error("no way") end },', evolve=evolve))
+    mount.ok("echo > .esfs/reload")
+    assert lib.error_of(mount.read, "order/1/views/state.json") == "EIO"
+    for _ in range(2):
+        refused(mount, "order", "Name", {"name": "x"}, "ENOTUNIQ", aggregate="2")
+        mount.crash()
+    mount.domain.put("aggregates/order.lua", NAMED.format(
+        schema='schema = "Named.2", upcast = { [1] = function(d) return d end },', evolve=evolve))
+    mount.ok("echo > .esfs/reload")
+    refused(mount, "order", "Name", {"name": "x"}, "ENOTUNIQ", aggregate="2")
+    assert state(mount, "order/1") == {"name": "x"}
