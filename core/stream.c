@@ -2,8 +2,7 @@
 
 #include <errno.h>
 
-/* What the codec leaves empty. */
-static void event_complete(const struct stream_source *from, struct event *e) {
+void stream_complete(const struct stream_source *from, struct event *e) {
     e->aggregate_type = index_type_name(from->index, e->type_no);
     e->store_id = from->store_id;
 }
@@ -14,7 +13,7 @@ static int event_in(const struct stream_source *from, const struct chunk *c, uin
     if (chunk_walk_begin(&walk, c, (uint32_t)(position - c->header.first_position)) != 0 ||
         chunk_walk_next(&walk, out) != 0)
         return err_set(err, EIO, "position %016llx: the record of the event is damaged", (unsigned long long)position);
-    event_complete(from, out);
+    stream_complete(from, out);
     return 0;
 }
 

@@ -32,6 +32,8 @@ void stream_begin(struct stream_walk *w, const struct stream_source *from, uint6
 int stream_next(struct stream_walk *w, struct event *out, const struct index_entry **entry, struct err *err);
 void stream_end(struct stream_walk *w);
 
+/* Fills in what the codec leaves empty. */
+void stream_complete(const struct stream_source *from, struct event *e);
 /* One event by position; its strings live until log_chunk_release(*chunk). 0, INDEX_NONE, or a negative errno in words.
  */
 int stream_event(const struct stream_source *from, uint64_t position, struct log_chunk **chunk, struct event *out,

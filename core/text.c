@@ -53,12 +53,6 @@ static struct stream_source source_of(struct store *s) {
     return (struct stream_source){s->index, s->log, home_id(s->home)};
 }
 
-/* What the codec leaves empty. */
-static void event_complete(struct store *s, struct event *e) {
-    e->aggregate_type = index_type_name(s->index, e->type_no);
-    e->store_id = home_id(s->home);
-}
-
 static ssize_t damaged(struct store *s, uint64_t position, struct err *err) {
     struct err told;
     if (position)
@@ -123,6 +117,7 @@ static uint64_t log_size(struct store *s, uint32_t type_no) {
 /* Puts the events of a chunk from a position on, of one type or all. As sink_put; moves the cursor. */
 static int chunk_put(struct store *s, const struct chunk *c, uint64_t position, uint32_t type_no, struct sink *sink,
                      struct text_cursor *cursor) {
+    const struct stream_source source = source_of(s);
     struct chunk_walk walk;
     struct event e;
     uint64_t first = c->header.first_position;
@@ -131,7 +126,7 @@ static int chunk_put(struct store *s, const struct chunk *c, uint64_t position, 
     while (r == 0 && sink->done < sink->room && (r = chunk_walk_next(&walk, &e)) == 0) {
         if (type_no && e.type_no != type_no)
             continue;
-        event_complete(s, &e);
+        stream_complete(&source, &e);
         size_t size = event_size(&e);
         r = sink_put(sink, &e, size);
         if (r == 0)
