@@ -63,12 +63,45 @@ struct domain_type {
     size_t n_commands, n_events, n_rules;
 };
 
+/* A projection or an index over the log: views/<name>.lua. */
+struct domain_view {
+    struct str name;
+    struct str file;                 /* "views/by_customer.lua" */
+    uint8_t hash[DOMAIN_FOLD_HASH];  /* of the file, of every library it requires, of the files of the types it follows
+                                        (`fold`, above), and of this engine's rules: what was made under another one is
+                                        made anew */
+    bool index;                      /* kind = "index": has `path`, and nothing of what a projection has */
+    bool wants_state;                /* a handler takes the aggregate's state */
+    const struct domain_type **from; /* which types it follows, by name; all of them where the file names none */
+    size_t n_from;
+    struct str *on; /* projection: which events have a handler, by name; "*" among them */
+    size_t n_on;
+    struct allow allow; /* who may read it */
+};
+
+/* queries/<name>.lua */
+struct domain_query {
+    struct str name;
+    struct str file;
+    uint8_t hash[DOMAIN_FOLD_HASH]; /* of every file of the domain: what was cached under another one is not used */
+    struct str params;              /* the schema of the parameters as minified JSON: {} where the file has none */
+    const struct json_value *tree;  /* of it */
+    const struct schema *compiled;  /* of it */
+    uint64_t ttl;                   /* ms; 0: no end */
+    bool depends_on_ttl;            /* depends = "ttl": what it read is not looked at */
+    bool per_caller;                /* cache = "per_caller" */
+    struct allow allow;
+};
+
 struct domain {
     struct str directory;           /* as it was given */
     uint8_t hash[DIGEST_CHAIN];     /* of every file's name and bytes */
     struct domain_type *types;      /* by name */
     struct domain_schema **schemas; /* of the directory: by type, kind, name, version */
     size_t n_types, n_schemas;
+    struct domain_view *views;    /* by name */
+    struct domain_query *queries; /* by name */
+    size_t n_views, n_queries;
     /* what follows is for domain*.c */
     struct domain_private *own;
 };
@@ -90,6 +123,9 @@ void domain_unref(struct domain *d); /* NULL is fine */
 const struct domain_type *domain_type(const struct domain *d, struct str name);
 const struct domain_command *domain_command(const struct domain_type *t, struct str name);
 const struct domain_event *domain_event(const struct domain_type *t, struct str name);
+const struct domain_view *domain_view(const struct domain *d, struct str name);
+const struct domain_query *domain_query(const struct domain *d, struct str name);
+bool domain_view_follows(const struct domain_view *v, const struct domain_type *t);
 const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
                                           uint32_t version);
 
@@ -116,5 +152,11 @@ script_value domain_vm_evolve(struct domain_vm *vm, const struct domain_type *t,
 script_value domain_vm_upcast(struct domain_vm *vm, const struct domain_type *t, const struct domain_event *e,
                               uint32_t version);
 script_value domain_vm_rule(struct domain_vm *vm, const struct domain_type *t, const struct domain_rule *r);
+enum domain_view_part { DOMAIN_VIEW_KEY, DOMAIN_VIEW_INIT, DOMAIN_VIEW_OUTPUT, DOMAIN_VIEW_PATH, DOMAIN_VIEW_PARTS };
+script_value domain_vm_view(struct domain_vm *vm, const struct domain_view *v, enum domain_view_part part);
+/* The handler of an event by its type; that of "*" when it has none of its own. */
+script_value domain_vm_view_on(struct domain_vm *vm, const struct domain_view *v, struct str event);
+script_value domain_vm_query_run(struct domain_vm *vm, const struct domain_query *q);
+script_value domain_vm_query_post(struct domain_vm *vm, const struct domain_query *q);
 
 #endif

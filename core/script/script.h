@@ -192,6 +192,50 @@ int script_unique(struct script *s, script_value handler, script_value state, st
 int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
                   struct script_list *out, struct script_fault *fault);
 
+/* --- handlers of views: what they are told of an event is as above */
+
+/* Whether a function takes its n-th argument: it has that many parameters, or any number. */
+bool script_takes(struct script *s, script_value function, int n);
+
+/* key(event, state): under which keys a view files the event: a string, or a number, a boolean or a decimal (their JSON
+ * text), or an array of such; nil, null and an empty array: none. Each once, in the order in which they came; the bytes
+ * are in the arena. The state (0: nil) is protected as in decide. */
+int script_key(struct script *s, script_value handler, const struct script_event *e, script_value state,
+               struct arena *arena, struct str **keys, size_t *n, struct script_fault *fault);
+/* on(view, event, state): changes the view, or returns another one that takes its place (*view is then replaced), or
+ * `remove`: *removed is then set. The state is protected. After a failure the view is half changed and of no use. What
+ * it leaves is looked at as by script_check(). */
+int script_project(struct script *s, script_value handler, script_value *view, const struct script_event *e,
+                   script_value state, bool *removed, struct script_fault *fault);
+/* output(view, key), the view protected: its JSON, appended. Without a handler (0) the view itself. */
+int script_output(struct script *s, script_value handler, script_value view, struct str key, struct buf *out,
+                  struct script_fault *fault);
+/* path(state), the state protected: the names of directories (strings, numbers, booleans, decimals, as keys are), at
+ * most SCRIPT_PATH_MAX, each of 1 to 4096 bytes; *present is false for nil and null. In the arena. */
+#define SCRIPT_PATH_MAX 32
+int script_path(struct script *s, script_value handler, script_value state, struct arena *arena, struct str **names,
+                size_t *n, bool *present, struct script_fault *fault);
+
+/* --- handlers of queries */
+
+/* What `q` asks for; called during script_query(). Texts are JSON of one value, appended; nothing appended is nil.
+ * A negative errno or SCRIPT_FAILED raises the words of `err` in the handler. */
+struct script_source {
+    int (*view)(void *arg, struct str view, struct str key, struct buf *out, struct err *err);
+    int (*keys)(void *arg, struct str view, struct str prefix, struct buf *out,
+                struct err *err); /* an array of strings */
+    int (*events)(void *arg, struct str aggregate, uint64_t from, uint64_t to, struct buf *out,
+                  struct err *err);  /* an array of events as in stream.ndjson; to: UINT64_MAX for the last */
+    script_get *state;               /* the value stays the caller's and is protected */
+    const struct json_value *caller; /* q.caller, an object; NULL: there is none */
+    void *arg;
+};
+/* run(q, params), and then post(result, params) unless it is 0: the JSON of what comes out, appended. q.view(view,
+ * key), q.keys(view[, prefix]), q.state(aggregate), q.events(aggregate[, from[, to]]), q.caller. A result that is nil
+ * is null. The instructions of what q's functions parse count, and their memory. */
+int script_query(struct script *s, script_value run, script_value post, const struct script_source *q,
+                 const struct json_value *params, struct buf *out, struct script_fault *fault);
+
 /* --- for tools */
 
 /* A function of C that definition files can call: arguments as an array value, its result to be dropped by the script.
