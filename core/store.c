@@ -126,6 +126,11 @@ static void fallen(void *arg, const struct err *err) {
     store_report(s, "the store is read-only from now on", err);
 }
 
+/* Nothing follows the log yet. */
+static void advanced(void *arg) {
+    (void)arg;
+}
+
 /* --- parsers */
 
 struct json_parser *store_parser_take(struct store *s) {
@@ -213,6 +218,7 @@ static int start(struct store *s, struct err *err) {
         .reserve = store_reserve_bytes(s),
         .read_only = s->read_only[0] ? s->read_only : NULL,
         .failed = fallen,
+        .advanced = advanced,
         .arg = s,
     };
     int r = sequencer_new(&s->sequencer, &options);

@@ -137,6 +137,8 @@ static int block_commit(struct sequencer *s, const struct flight *f, struct err 
         r = index_apply(s->options.index, err);
     if (r < 0)
         return r;
+    if (s->options.advanced)
+        s->options.advanced(s->options.arg);
     atomic_fetch_add_explicit(&s->blocks, 1, memory_order_relaxed);
     struct index_head head;
     index_head(s->options.index, &head);

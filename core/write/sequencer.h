@@ -26,6 +26,9 @@ struct sequencer_options {
     const char *read_only; /* why nothing may be written, or NULL; must outlive the sequencer */
     /* Called once when the store falls read-only, from the sequencer's side. */
     void (*failed)(void *arg, const struct err *err);
+    /* Called when readers see a block, in the thread that commits and before anybody is answered: must not block. May
+     * be NULL. */
+    void (*advanced)(void *arg);
     void *arg;
 };
 
