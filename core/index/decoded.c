@@ -95,6 +95,18 @@ static int schema_decode(struct decoding *in, const struct record *r, struct dec
     return 0;
 }
 
+/* Whether the follower exists, and the event is of this type, is not looked up. */
+static int skip_decode(struct decoding *in, const struct record *r, struct decoded_record *out) {
+    if (types_name(in->scope->types, r->type_no).n == 0)
+        return decoding_failed(in, "a skip of no type");
+    if (!name_is_plain_text(r->follower))
+        return decoding_failed(in, "a skip of a follower whose name is no text");
+    if (r->position > in->head.position)
+        return decoding_failed(in, "a skip of an event that is not there yet");
+    out->skip = (struct index_skip){r->follower, r->position, r->time, r->type_no, r->uid};
+    return 0;
+}
+
 /* The record has no id; it is in the block itself or must be looked up. */
 static int undeclare_decode(struct decoding *in, const struct record *r, struct decoded_record *out) {
     struct decoded *d = in->d;
@@ -136,6 +148,8 @@ static int record_decode(struct decoding *in, const struct record *r) {
         e = undeclare_decode(in, r, out);
     else if (r->kind == RECORD_SCHEMA)
         e = schema_decode(in, r, out);
+    else if (r->kind == RECORD_SKIP)
+        e = skip_decode(in, r, out);
     else if (types_name(in->scope->types, r->type_no).n == 0)
         e = decoding_failed(in, "a record of no type");
     if (e < 0)

@@ -28,7 +28,10 @@ struct decoded_record {
     uint64_t hash;                  /* of its id, likewise */
     struct str id;
     const uint8_t *content;
-    struct index_schema schema; /* SCHEMA */
+    union {
+        struct index_schema schema; /* SCHEMA */
+        struct index_skip skip;     /* SKIP */
+    };
 };
 
 struct decoded_chunk {

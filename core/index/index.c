@@ -170,7 +170,7 @@ int index_check(struct index *ix, const struct str *chunks, size_t n, const uint
     struct decoded_scope scope = {&ix->types, ix->store_id, made_find, ix};
     int r = decoded_read(&ix->decoded, &scope, &ix->head, chunks, n, link, err);
     if (r == 0)
-        r = window_check(ix->open, &ix->schemas, &ix->decoded, err);
+        r = window_check(ix->open, &ix->schemas, &ix->skips, &ix->decoded, err);
     if (r < 0)
         check_undo(ix);
     return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory while a block was checked") : r;
@@ -178,7 +178,7 @@ int index_check(struct index *ix, const struct str *chunks, size_t n, const uint
 
 int index_apply(struct index *ix, struct err *err) {
     pthread_rwlock_wrlock(&ix->lock);
-    int r = window_apply(ix->open, &ix->types, &ix->schemas, &ix->decoded);
+    int r = window_apply(ix->open, &ix->types, &ix->schemas, &ix->skips, &ix->decoded);
     if (r == 0)
         ix->head = ix->decoded.after.head;
     pthread_rwlock_unlock(&ix->lock);
@@ -251,6 +251,28 @@ int index_schemas_load(struct db *db, const struct types *types, struct schemas 
     return r == DB_NOT_FOUND ? 0 : r;
 }
 
+int index_skips_load(struct db *db, const struct types *types, struct skips *skips, struct err *err) {
+    static const char first = KEY_SKIP, upper = KEY_SKIP + 1;
+    struct db_iter *it = db_iter_new(db, DB_DERIVED, &(struct db_iter_options){.upper = {&upper, 1}});
+    if (!it)
+        return -ENOMEM;
+    struct db_pair pair;
+    int r = db_iter_seek(it, (struct str){&first, 1}, &pair, err);
+    for (; r == 0; r = db_iter_next(it, &pair, err)) {
+        struct index_skip kept;
+        if (key_skip_read(pair.key, &kept) < 0 || value_read_skip(pair.value, &kept) < 0 ||
+            types_name(types, kept.type_no).n == 0) {
+            r = family_damaged(pair.key, err);
+            break;
+        }
+        r = skips_add(skips, &kept, NULL);
+        if (r < 0)
+            break;
+    }
+    db_iter_free(it);
+    return r == DB_NOT_FOUND ? 0 : r;
+}
+
 static int family_load(struct index *ix, struct err *err) {
     int r = family_meta(ix->db, &ix->family, err);
     if (r < 0)
@@ -259,7 +281,9 @@ static int family_load(struct index *ix, struct err *err) {
         ix->family = (struct meta){.head = {.next_aggregate = 1, .next_type = 1}};
     ix->head = ix->family.head;
     r = index_types_load(ix->db, &ix->types, &ix->head, err);
-    return r < 0 ? r : index_schemas_load(ix->db, &ix->types, &ix->schemas, err);
+    if (r == 0)
+        r = index_schemas_load(ix->db, &ix->types, &ix->schemas, err);
+    return r < 0 ? r : index_skips_load(ix->db, &ix->types, &ix->skips, err);
 }
 
 static int log_catch_up(struct index *ix, struct err *err) {
@@ -344,6 +368,7 @@ void index_close(struct index *ix) {
     decoded_free(&ix->decoded);
     entry_cache_free(ix->entries);
     schemas_free(&ix->schemas);
+    skips_free(&ix->skips);
     types_free(&ix->types);
     pthread_cond_destroy(&ix->changed);
     pthread_mutex_destroy(&ix->gate);

@@ -152,6 +152,19 @@ int index_schema_find(struct index *ix, uint32_t type_no, bool of_command, struc
  * need not be there and may be out, the text is not looked at. 0, or INDEX_NONE past the last. */
 int index_schema_after(struct index *ix, const struct index_schema *after, struct index_schema *out);
 
+/* --- skips: events that an operator had a follower of the log (a view) pass over, for good */
+struct index_skip {
+    struct str follower; /* "views/by_customer"; valid until index_close() */
+    uint64_t position;   /* of the event */
+    uint64_t time;       /* when it was decided */
+    uint32_t type_no;    /* of the event */
+    uint32_t uid;        /* of whoever decided it */
+};
+/* Whether the follower passes over the event: 0 or INDEX_NONE. */
+int index_skip_find(struct index *ix, struct str follower, uint64_t position);
+/* The follower's next one behind a position (0: its first). 0, or INDEX_NONE past its last. */
+int index_skip_after(struct index *ix, struct str follower, uint64_t position, struct index_skip *out);
+
 /* --- kinds of events: what is stored, whatever schemas there are */
 struct index_event_kind {
     uint32_t type_no;

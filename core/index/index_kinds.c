@@ -1,4 +1,4 @@
-/* Looking up schemas, and which kinds of events are stored. */
+/* Looking up schemas and skips, and which kinds of events are stored. */
 #include "index_private.h"
 
 #include <errno.h>
@@ -23,6 +23,28 @@ int index_schema_find(struct index *ix, uint32_t type_no, bool of_command, struc
 int index_schema_after(struct index *ix, const struct index_schema *after, struct index_schema *out) {
     pthread_rwlock_rdlock(&ix->lock);
     int r = schema_copy(schemas_after(&ix->schemas, after), out);
+    pthread_rwlock_unlock(&ix->lock);
+    return r;
+}
+
+/* --- skips */
+
+static int skip_copy(const struct index_skip *s, struct index_skip *out) {
+    if (s && out)
+        *out = *s;
+    return s ? 0 : INDEX_NONE;
+}
+
+int index_skip_find(struct index *ix, struct str follower, uint64_t position) {
+    pthread_rwlock_rdlock(&ix->lock);
+    int r = skip_copy(skips_find(&ix->skips, follower, position), NULL);
+    pthread_rwlock_unlock(&ix->lock);
+    return r;
+}
+
+int index_skip_after(struct index *ix, struct str follower, uint64_t position, struct index_skip *out) {
+    pthread_rwlock_rdlock(&ix->lock);
+    int r = skip_copy(skips_after(&ix->skips, follower, position), out);
     pthread_rwlock_unlock(&ix->lock);
     return r;
 }

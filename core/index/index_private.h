@@ -7,6 +7,7 @@
 #include "family.h"
 #include "index.h"
 #include "schemas.h"
+#include "skips.h"
 #include "types.h"
 #include "window.h"
 
@@ -29,6 +30,7 @@ struct index {
     pthread_rwlock_t lock; /* guards what follows, and the counts in types */
     struct types types;
     struct schemas schemas;
+    struct skips skips;
     struct window **windows; /* oldest first; the last is the one that takes blocks, the others are full */
     size_t n_windows, windows_cap;
     struct index_head head;
@@ -55,6 +57,7 @@ int index_verify_sized(struct db *db, const uint8_t *store_id, const struct inde
 /* Each puts back what the family keeps; types first. */
 int index_types_load(struct db *db, struct types *types, const struct index_head *head, struct err *err);
 int index_schemas_load(struct db *db, const struct types *types, struct schemas *schemas, struct err *err);
+int index_skips_load(struct db *db, const struct types *types, struct skips *skips, struct err *err);
 
 static inline bool index_window_full(const struct window *w, const struct index_limits *limits) {
     return w->weight >= limits->weight || w->bytes >= limits->bytes;

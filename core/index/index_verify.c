@@ -120,9 +120,9 @@ static int block_verify(struct verification *v, const struct replay_block *block
     struct decoded_scope scope = {&v->types, v->store_id, verify_made, v};
     int r = decoded_read(&v->decoded, &scope, &v->head, block->chunks, block->n, block->link, v->err);
     if (r == 0)
-        r = window_check(verify_open_window(v), &v->schemas, &v->decoded, v->err);
+        r = window_check(verify_open_window(v), &v->schemas, &v->skips, &v->decoded, v->err);
     if (r == 0)
-        r = window_apply(verify_open_window(v), &v->types, &v->schemas, &v->decoded);
+        r = window_apply(verify_open_window(v), &v->types, &v->schemas, &v->skips, &v->decoded);
     if (r < 0)
         return log_damaged(v, r, v->head.position);
     v->head = v->decoded.after.head;
@@ -170,6 +170,7 @@ static void verification_free(struct verification *v) {
     table_free(&v->owed_table);
     decoded_free(&v->decoded);
     schemas_free(&v->schemas);
+    skips_free(&v->skips);
     types_free(&v->types);
 }
 

@@ -98,6 +98,14 @@ struct key key_schema(const struct index_schema *s) {
     return k;
 }
 
+struct key key_skip(const struct index_skip *s) {
+    struct key k = key_begin(KEY_SKIP);
+    key_add(&k, s->follower);
+    k.p[k.n++] = '\0';
+    key_add64(&k, s->position);
+    return k;
+}
+
 static bool key_is(struct str key, enum key_class class, size_t n) {
     return key.n == n && key.p[0] == (char)class;
 }
@@ -154,6 +162,18 @@ int key_schema_read(struct str key, struct index_schema *out) {
     out->version = be32_get(key.p + key.n - 4);
     return out->name.n <= NAME_MAX_BYTES && !memchr(key.p + name, 0, out->name.n) && !key.p[key.n - behind] ? 0
                                                                                                             : -EBADMSG;
+}
+
+int key_skip_read(struct str key, struct index_skip *out) {
+    const size_t name = 1, behind = 9; /* the zero byte and the position */
+    if (key.n <= name + behind || key.p[0] != KEY_SKIP)
+        return -EBADMSG;
+    out->follower = (struct str){key.p + name, key.n - name - behind};
+    out->position = be64_get(key.p + key.n - 8);
+    return out->follower.n <= BLOCK_FOLLOWER_BYTES && !memchr(out->follower.p, 0, out->follower.n) &&
+                   !key.p[key.n - behind]
+               ? 0
+               : -EBADMSG;
 }
 
 /* --- values */
@@ -276,6 +296,19 @@ int value_read_command(struct str value, struct index_command *out) {
     out->version = number_take(&value);
     out->position = number_take(&value);
     out->n_events = (uint32_t)number_take(&value);
+    return value_end(value);
+}
+
+void value_put_skip(struct buf *out, const struct index_skip *s) {
+    value_put_number(out, s->time);
+    value_put_number(out, s->uid);
+    value_put_number(out, s->type_no);
+}
+
+int value_read_skip(struct str value, struct index_skip *out) {
+    out->time = number_take(&value);
+    out->uid = (uint32_t)number_take(&value);
+    out->type_no = (uint32_t)number_take(&value);
     return value_end(value);
 }
 

@@ -8,6 +8,7 @@
  *   'n' type, id                   a name                            aggregate
  *   'o' type, offset               a chunk of a log.ndjson           first position, block, chunk, base time
  *   'o' 2^32-1, first position     a chunk, found by position        the same
+ *   'p' follower, position         a skip                            its time, its uid, type of the event
  *   's' aggregate, first version   a run of a stream                 run.h
  *   'x' type, kind, name, version  a schema                          its time, its text
  *   'y' type                       an aggregate type                 struct index_type and whether it exists
@@ -30,6 +31,7 @@ enum key_class {
     KEY_META = 'm',
     KEY_NAME = 'n',
     KEY_CHUNK = 'o',
+    KEY_SKIP = 'p',
     KEY_RUN = 's',
     KEY_SCHEMA = 'x',
     KEY_TYPE = 'y',
@@ -37,7 +39,7 @@ enum key_class {
 
 #define KEY_ID_MAX 256
 #define KEY_BY_POSITION UINT32_MAX /* in place of a type: chunks by their first position */
-#define KEY_BYTES_MAX (1 + 8 + KEY_ID_MAX)
+#define KEY_BYTES_MAX (1 + KEY_ID_MAX + 1 + 8)
 
 struct key {
     size_t n;
@@ -58,6 +60,7 @@ struct key key_command(uint64_t aggregate, struct str id); /* an id of up to KEY
 struct key key_chunk(uint32_t type_no, uint64_t offset);
 struct key key_event_kind(uint32_t type_no, uint32_t schema, struct str name);
 struct key key_schema(const struct index_schema *s); /* its name as decoded_read() lets it pass */
+struct key key_skip(const struct index_skip *s);     /* its follower likewise */
 
 int key_type_read(struct str key, uint32_t *type_no);
 int key_listing_read(struct str key, uint32_t *type_no, uint64_t *aggregate);
@@ -65,6 +68,7 @@ int key_run_read(struct str key, uint64_t *aggregate, uint64_t *first_version);
 int key_chunk_read(struct str key, uint32_t *type_no, uint64_t *offset);
 int key_event_kind_read(struct str key, struct index_event_kind *out);
 int key_schema_read(struct str key, struct index_schema *out); /* all but the text */
+int key_skip_read(struct str key, struct index_skip *out);     /* follower and position */
 
 /* Where the family stands: everything up to `head` is in it. */
 struct meta {
@@ -95,6 +99,9 @@ int value_read_number(struct str value, uint64_t *out);
 
 void value_put_command(struct buf *out, const struct index_command *c);
 int value_read_command(struct str value, struct index_command *out);
+
+void value_put_skip(struct buf *out, const struct index_skip *s);
+int value_read_skip(struct str value, struct index_skip *out); /* all but follower and position */
 
 void value_put_chunk(struct buf *out, const struct index_chunk *c, uint64_t base_time);
 int value_read_chunk(struct str value, struct index_chunk *out); /* all but offset */

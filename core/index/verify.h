@@ -26,6 +26,7 @@ struct verification {
     struct index_limits limits;
     struct types types;
     struct schemas schemas;
+    struct skips skips;
     struct decoded decoded;
     struct index_head head;
     struct meta family;

@@ -97,6 +97,7 @@ static int walk_key(struct family_walk *k, const struct db_pair *pair) {
     case KEY_COMMAND:
     case KEY_CHUNK:
     case KEY_SCHEMA:
+    case KEY_SKIP:
         return walk_once(k, pair);
     case KEY_EVENT_KIND:
     case KEY_LISTING:

@@ -37,6 +37,7 @@ void window_free(struct window *w) {
     free(w->event_types);
     free(w->kinds);
     free(w->schemas);
+    free(w->skips);
     struct table *tables[] = {&w->stream_table, &w->command_table,    &w->name_table, &w->unmade_table,
                               &w->type_table,   &w->event_type_table, &w->kind_table};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -347,8 +348,17 @@ static int schema_apply(struct window *w, struct schemas *schemas, const struct 
     return e;
 }
 
-static int record_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d,
-                        const struct decoded_record *r, uint32_t *event_type) {
+static int skip_apply(struct window *w, struct skips *skips, const struct index_skip *skip) {
+    if (!ARRAY_ROOM(w->skips, w->n_skips, w->skips_cap))
+        return -ENOMEM;
+    int e = skips_add(skips, skip, &w->skips[w->n_skips]);
+    if (e == 0)
+        w->n_skips++;
+    return e;
+}
+
+static int record_apply(struct window *w, struct types *types, struct schemas *schemas, struct skips *skips,
+                        const struct decoded *d, const struct decoded_record *r, uint32_t *event_type) {
     switch (r->kind) {
     case RECORD_COMMAND:
         return command_apply(w, types, d, r, event_type);
@@ -363,6 +373,8 @@ static int record_apply(struct window *w, struct types *types, struct schemas *s
         return type_touch(w, r->type_no) ? 0 : -ENOMEM;
     case RECORD_SCHEMA:
         return schema_apply(w, schemas, &r->schema);
+    case RECORD_SKIP:
+        return skip_apply(w, skips, &r->skip);
     case RECORD_DECLARE:
         break;
     }
@@ -393,7 +405,8 @@ static void streams_fetch(const struct window *w, const struct decoded *d, const
             __builtin_prefetch(&w->streams[k->stream].entries[w->streams[k->stream].n], 1);
 }
 
-int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d) {
+int window_apply(struct window *w, struct types *types, struct schemas *schemas, struct skips *skips,
+                 const struct decoded *d) {
     uint32_t event_type = 0;
     int e = 0;
     for (size_t c = 0; e == 0 && c < d->n_chunks; c++) {
@@ -401,7 +414,7 @@ int window_apply(struct window *w, struct types *types, struct schemas *schemas,
         streams_fetch(w, d, chunk);
         e = chunk_apply(w, &chunk->header);
         for (uint32_t i = 0; e == 0 && i < chunk->n_records; i++)
-            e = record_apply(w, types, schemas, d, &d->records[chunk->first_record + i], &event_type);
+            e = record_apply(w, types, schemas, skips, d, &d->records[chunk->first_record + i], &event_type);
     }
     w->weight += d->weight;
     w->bytes += d->bytes;

@@ -8,6 +8,7 @@
 #include "decoded.h"
 #include "run.h"
 #include "schemas.h"
+#include "skips.h"
 
 struct window_entry { /* an event in a stream */
     uint64_t time;
@@ -61,7 +62,8 @@ struct window_type {
     bool exists;
 };
 
-/* What a block that is being checked has said of streams that the window lacks, ids, names and schemas. */
+/* What a block that is being checked has said of streams that the window lacks, ids, names, schemas and
+ * skips. */
 struct window_seen_item {
     uint32_t record; /* of the block: the last one that says it */
     uint32_t what;
@@ -90,9 +92,10 @@ struct window {
     struct window_event_type *event_types;
     struct window_kind *kinds;
     const struct index_schema **schemas; /* registered here; schemas.h has them */
-    size_t n_streams, n_commands, n_made, n_unmade, n_chunks, n_types, n_event_types, n_kinds, n_schemas;
+    const struct index_skip **skips;     /* decided here; skips.h has them */
+    size_t n_streams, n_commands, n_made, n_unmade, n_chunks, n_types, n_event_types, n_kinds, n_schemas, n_skips;
     size_t streams_cap, commands_cap, made_cap, unmade_cap, chunks_cap, types_cap, event_types_cap, kinds_cap,
-        schemas_cap;
+        schemas_cap, skips_cap;
 
     struct table stream_table, command_table, name_table, unmade_table, type_table, event_type_table, kind_table;
     struct arena arena;
@@ -107,11 +110,13 @@ void window_free(struct window *w);                        /* NULL is fine */
 size_t window_memory(const struct window *w);              /* roughly */
 
 /* Whether the block can be taken in, and where its records will find their streams. Changes nothing that others read.
- * 0, -ENOMEM, or -EBADMSG when it contradicts what the window or the schemas hold, or itself. */
-int window_check(struct window *w, const struct schemas *schemas, struct decoded *d, struct err *err);
-/* Takes in the block that window_check() has just passed and brings the counts of types and the schemas up to date. 0
- * or -ENOMEM; the window is of no use then. */
-int window_apply(struct window *w, struct types *types, struct schemas *schemas, const struct decoded *d);
+ * 0, -ENOMEM, or -EBADMSG when it contradicts what the window, the schemas or the skips hold, or itself. */
+int window_check(struct window *w, const struct schemas *schemas, const struct skips *skips, struct decoded *d,
+                 struct err *err);
+/* Takes in the block that window_check() has just passed and brings the counts of types, the schemas and the skips up
+ * to date. 0 or -ENOMEM; the window is of no use then. */
+int window_apply(struct window *w, struct types *types, struct schemas *schemas, struct skips *skips,
+                 const struct decoded *d);
 
 /* --- looking up; what is given stays where it is until the next window_apply() */
 const struct window_stream *window_stream(const struct window *w, uint64_t aggregate);

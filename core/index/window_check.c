@@ -1,4 +1,5 @@
-/* Whether a block contradicts what the window and the schemas hold, or itself: asked before the block is written. */
+/* Whether a block contradicts what the window, the schemas and the skips hold, or itself: asked before the block is
+ * written. */
 #include "window.h"
 
 #include "array.h"
@@ -6,7 +7,7 @@
 
 #include <errno.h>
 
-enum { SEEN_STREAM, SEEN_ID, SEEN_NAME, SEEN_SCHEMA };
+enum { SEEN_STREAM, SEEN_ID, SEEN_NAME, SEEN_SCHEMA, SEEN_SKIP };
 
 static int contradicts(const struct decoded_record *r, const char *why, struct err *err) {
     return err_set(err, EBADMSG, "aggregate %llu, position %llu: %s", (unsigned long long)r->aggregate,
@@ -28,8 +29,10 @@ static bool seen_same(const struct decoded_record *a, const struct decoded_recor
         return a->aggregate == b->aggregate && str_eq(a->id, b->id);
     case SEEN_NAME:
         return a->type_no == b->type_no && str_eq(a->name, b->name);
-    default:
+    case SEEN_SCHEMA:
         return schemas_order(&a->schema, &b->schema) == 0;
+    default:
+        return skips_order(&a->skip, &b->skip) == 0;
     }
 }
 
@@ -131,8 +134,18 @@ static int schema_check(struct window *w, const struct schemas *schemas, const s
                    schema->version, schema->of_command ? "command" : "event", (int)schema->name.n, schema->name.p);
 }
 
-static int record_check(struct window *w, const struct schemas *schemas, struct decoded *d, uint32_t i,
-                        struct err *err) {
+static int skip_check(struct window *w, const struct skips *skips, const struct decoded *d, uint32_t i,
+                      struct err *err) {
+    const struct index_skip *skip = &d->records[i].skip;
+    uint64_t hash = digest_table(skip->follower.p, skip->follower.n) ^ table_hash_number(skip->position);
+    if (!skips_find(skips, skip->follower, skip->position) && !seen_find(&w->seen, d, hash, &d->records[i], SEEN_SKIP))
+        return seen_note(&w->seen, NULL, hash, i, SEEN_SKIP);
+    return err_set(err, EBADMSG, "%.*s: position %llu is passed over twice", (int)skip->follower.n, skip->follower.p,
+                   (unsigned long long)skip->position);
+}
+
+static int record_check(struct window *w, const struct schemas *schemas, const struct skips *skips, struct decoded *d,
+                        uint32_t i, struct err *err) {
     const struct decoded_record *r = &d->records[i];
     int e = 0;
     switch (r->kind) {
@@ -144,6 +157,8 @@ static int record_check(struct window *w, const struct schemas *schemas, struct 
         return name_check(w, d, i, err);
     case RECORD_SCHEMA:
         return schema_check(w, schemas, d, i, err);
+    case RECORD_SKIP:
+        return skip_check(w, skips, d, i, err);
     default:
         return 0;
     }
@@ -170,14 +185,15 @@ static void records_find(const struct window *w, struct decoded *d, const struct
     }
 }
 
-int window_check(struct window *w, const struct schemas *schemas, struct decoded *d, struct err *err) {
+int window_check(struct window *w, const struct schemas *schemas, const struct skips *skips, struct decoded *d,
+                 struct err *err) {
     int e = 0;
     seen_clear(&w->seen);
     for (size_t c = 0; e == 0 && c < d->n_chunks; c++) {
         const struct decoded_chunk *chunk = &d->chunks[c];
         records_find(w, d, chunk);
         for (uint32_t i = 0; e == 0 && i < chunk->n_records; i++)
-            e = record_check(w, schemas, d, chunk->first_record + i, err);
+            e = record_check(w, schemas, skips, d, chunk->first_record + i, err);
     }
     w->n_checked += (uint32_t)d->n_records;
     return e;

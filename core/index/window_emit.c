@@ -220,7 +220,7 @@ static int emit_made(struct emission *e) {
     return r;
 }
 
-/* --- chunks, streams, schemas, types */
+/* --- chunks, skips, streams, schemas, types */
 
 static int types_order(const void *x, const void *y) {
     const struct window_type *a = *(const struct window_type *const *)x, *b = *(const struct window_type *const *)y;
@@ -316,7 +316,29 @@ static int emit_schemas(struct emission *e) {
     return r;
 }
 
-/* Chunks come before streams, schemas and types behind them, as their letters do. */
+static int skip_pointers_order(const void *x, const void *y) {
+    return skips_order(*(const struct index_skip *const *)x, *(const struct index_skip *const *)y);
+}
+
+static int emit_skips(struct emission *e) {
+    size_t n = e->w->n_skips;
+    const struct index_skip **sorted = malloc((n + 1) * sizeof *sorted);
+    if (!sorted)
+        return -ENOMEM;
+    if (n)
+        memcpy(sorted, e->w->skips, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, skip_pointers_order);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct key key = key_skip(sorted[i]);
+        value_put_skip(&e->value, sorted[i]);
+        r = emit_value(e, &key);
+    }
+    free(sorted);
+    return r;
+}
+
+/* Chunks and skips come before streams, schemas and types behind them, as their letters do. */
 static int emit_rest(struct emission *e) {
     const void **types = pointers_new(e->w->types, e->w->n_types, sizeof *e->w->types);
     if (!types)
@@ -327,6 +349,8 @@ static int emit_rest(struct emission *e) {
         r = emit_chunks(e, types[i]);
     if (r == 0)
         r = emit_positions(e);
+    if (r == 0)
+        r = emit_skips(e);
     if (r == 0)
         r = emit_streams(e);
     if (r == 0)

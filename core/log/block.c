@@ -144,9 +144,17 @@ static void read_schema(struct reader *in, struct record *out) {
         in->p = NULL;
 }
 
-/* Aggregate types come and go without an aggregate, and schemas belong to all of a type. */
+static void read_skip(struct reader *in, struct record *out) {
+    out->follower = read_string(in);
+    out->position = read_number(in);
+    if (out->follower.n == 0 || out->follower.n > BLOCK_FOLLOWER_BYTES || out->position == 0)
+        in->p = NULL;
+}
+
+/* Aggregate types come and go without an aggregate, schemas belong to all of a type, and the event that is passed over
+ * knows its own. */
 static bool has_aggregate(enum record_kind kind) {
-    return kind != RECORD_TYPE && kind != RECORD_UNTYPE && kind != RECORD_SCHEMA;
+    return kind != RECORD_TYPE && kind != RECORD_UNTYPE && kind != RECORD_SCHEMA && kind != RECORD_SKIP;
 }
 
 static int record_read(const struct chunk *c, const char **at, struct record *out) {
@@ -154,7 +162,7 @@ static int record_read(const struct chunk *c, const char **at, struct record *ou
     memset(out, 0, sizeof *out);
     out->kind = (enum record_kind)(uint8_t) * *at;
     struct str body = read_string(&in);
-    if (!in.p || out->kind < RECORD_COMMAND || out->kind > RECORD_SCHEMA)
+    if (!in.p || out->kind < RECORD_COMMAND || out->kind > RECORD_SKIP)
         return -EBADMSG;
     *at = in.p;
     in = (struct reader){body.p, body.p + body.n};
@@ -169,6 +177,8 @@ static int record_read(const struct chunk *c, const char **at, struct record *ou
         out->name = read_string(&in);
     else if (out->kind == RECORD_SCHEMA)
         read_schema(&in, out);
+    else if (out->kind == RECORD_SKIP)
+        read_skip(&in, out);
     /* A command's events are read later. */
     return in.p && (in.p == in.end || out->kind == RECORD_COMMAND) ? 0 : -EBADMSG;
 }
@@ -413,6 +423,10 @@ void block_put_record(struct block_builder *b, const struct record *r) {
         put_string(b, r->schema_name);
         put_number(b, r->schema_version);
         put_string(b, r->schema_text);
+    }
+    if (r->kind == RECORD_SKIP) {
+        put_string(b, r->follower);
+        put_number(b, r->position);
     }
     record_end(b, r->kind);
 }

@@ -26,9 +26,11 @@ enum record_kind {
     RECORD_UNDECLARE,   /* rmdir of an aggregate: its name may get a new number */
     RECORD_UNTYPE,      /* rmdir of an aggregate type */
     RECORD_SCHEMA,      /* a version of the schema of an event or a command was registered */
+    RECORD_SKIP,        /* an operator passed over an event for a follower of the log */
 };
 
 #define BLOCK_SCHEMA_BYTES (1 << 20) /* of the longest text of a schema */
+#define BLOCK_FOLLOWER_BYTES 256     /* of the longest name of a follower */
 
 /* One record, decoded; strings point into the chunk. */
 struct record {
@@ -36,7 +38,7 @@ struct record {
     uint64_t time; /* of its first event, or when it was decided */
     uint32_t uid;
     uint32_t type_no;   /* all kinds */
-    uint64_t aggregate; /* all but TYPE, UNTYPE and SCHEMA */
+    uint64_t aggregate; /* all but TYPE, UNTYPE, SCHEMA and SKIP */
     struct str name;    /* TYPE: the type's name; NAME, COMMAND: the aggregate's id */
     /* COMMAND only */
     uint64_t version;       /* of its first event; of the aggregate when it has none */
@@ -50,6 +52,9 @@ struct record {
     bool of_command;                     /* of a command's data; otherwise of an event's */
     uint32_t schema_version;             /* from 1 */
     struct str schema_name, schema_text; /* of the event or command type; a JSON document, minified */
+    /* SKIP only; type_no is that of the event */
+    struct str follower; /* "views/by_customer" */
+    uint64_t position;   /* of the event */
 };
 
 /* One event of a command record; `at` starts as record.events and moves on. aggregate_type is left empty (the

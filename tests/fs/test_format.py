@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import struct
+import unicodedata
 
 import pytest
 
@@ -13,7 +14,7 @@ import lib
 
 MASK = (1 << 64) - 1
 PCHAR = set(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@")
-COMMAND, TYPE, NAME, DECLARE, UNDECLARE, UNTYPE, SCHEMA = range(1, 8)
+COMMAND, TYPE, NAME, DECLARE, UNDECLARE, UNTYPE, SCHEMA, SKIP = range(1, 9)
 
 
 def siphash(key, data):
@@ -92,7 +93,7 @@ class Store:
         text = open(f"{path}/format", encoding="ascii").read().split("\n")
         assert text[:2] == ["esfs store", "format 1"] and text[3:] == [""]
         self.id = bytes.fromhex(text[2].removeprefix("id "))
-        self.types, self.names, self.gone, self.schemas = {}, {}, set(), {}
+        self.types, self.names, self.gone, self.schemas, self.skips = {}, {}, set(), {}, {}
         self.log, self.streams, self.by_type = [], {}, {}
         self.block, self.link, values = 0, bytes(32), []
         for key, value in scan(path, "log"):
@@ -123,7 +124,7 @@ class Store:
 
     def record(self, kind, body, base):
         time, uid, type_no = base + body.number(), body.number(), body.number()
-        aggregate = body.number() if kind not in (TYPE, UNTYPE, SCHEMA) else None
+        aggregate = body.number() if kind not in (TYPE, UNTYPE, SCHEMA, SKIP) else None
         if kind == TYPE:
             assert type_no == len(self.types) + 1
             self.types[type_no] = body.string()
@@ -137,9 +138,15 @@ class Store:
             assert of_command in (0, 1) and version >= 1 and (type_no, of_command, name, version) not in self.schemas
             assert type_no in self.types and b"\0" not in name
             self.schemas[type_no, of_command, name, version] = json.loads(body.string())
+        elif kind == SKIP:
+            follower, position = body.string(), body.number()
+            assert 1 <= len(follower) <= 256 and not any(unicodedata.category(c) == "Cc" for c in follower.decode())
+            assert 1 <= position <= len(self.log) and (follower, position) not in self.skips
+            assert self.log[position - 1] in self.by_type[type_no]
+            self.skips[follower, position] = time, uid
         elif kind == COMMAND:
             return self.command(body, time, uid, type_no, aggregate)
-        assert body.done() and TYPE <= kind <= SCHEMA
+        assert body.done() and TYPE <= kind <= SKIP
         return 0
 
     def command(self, body, time, uid, type_no, aggregate):
@@ -253,6 +260,16 @@ def test_the_schema_on_the_page_holds():
     store.types, store.schemas = {1: b"order"}, {}
     assert store.record(record.bytes(1)[0], Bytes(record.string()), 0) == 0 and record.done()
     assert store.schemas == {(1, 0, b"OrderPlaced", 1): {"minimum": 0}}
+
+
+def test_the_skip_on_the_page_holds():
+    page = open(os.path.join(lib.ROOT, "core", "FORMAT.md"), encoding="utf-8").read()
+    words = next(t for t in page.splitlines() if t.startswith("08 ")).split(" ")
+    record = Bytes(b"".join(w.strip('"').encode() if w[0] == '"' else bytes.fromhex(w) for w in words))
+    store = Store.__new__(Store)
+    store.types, store.skips, store.log, store.by_type = {1: b"order"}, {}, [b"{}\n"], {1: [b"{}\n"]}
+    assert store.record(record.bytes(1)[0], Bytes(record.string()), 5) == 0 and record.done()
+    assert store.skips == {(b"views/by_customer", 1): (5, 1000)}
 
 
 def test_kinds_of_events_are_derived_as_the_page_tells(mount):

@@ -45,10 +45,12 @@ static void event_render_check(struct event *e) {
 static void record_check(const struct chunk *c, const struct record *r) {
     struct event e;
     const char *at = r->events;
-    CHECK(r->kind >= RECORD_COMMAND && r->kind <= RECORD_SCHEMA);
+    CHECK(r->kind >= RECORD_COMMAND && r->kind <= RECORD_SKIP);
     within(c->value, r->name);
     within(c->value, r->schema_name);
     within(c->value, r->schema_text);
+    within(c->value, r->follower);
+    CHECK(r->kind != RECORD_SKIP || (r->position > 0 && r->follower.n > 0));
     if (r->kind != RECORD_COMMAND)
         return;
     CHECK(r->content == NULL || r->id.p != NULL);

@@ -236,6 +236,39 @@ static inline void check_schemas(struct index *ix, const struct story *s) {
     assert_int_equal(n, s->n_schemas);
 }
 
+/* What is said of a follower, one after the other and nothing else. */
+static inline void check_follower(struct index *ix, const struct story *s, const char *follower) {
+    struct index_skip found = {0};
+    size_t said = 0, n = 0;
+    for (size_t i = 0; i < s->n_skips; i++)
+        said += strcmp(s->skips[i].follower, follower) == 0;
+    for (uint64_t after = 0; index_skip_after(ix, str_of(follower), after, &found) == 0; after = found.position, n++) {
+        size_t i = 0;
+        while (i < s->n_skips &&
+               (s->skips[i].position != found.position || strcmp(s->skips[i].follower, follower) != 0))
+            i++;
+        assert_true(i < s->n_skips && found.position > after);
+        assert_true(str_eq(found.follower, str_of(follower)));
+        assert_int_equal(found.time, s->skips[i].time);
+        assert_int_equal(found.type_no, s->skips[i].type_no);
+        assert_int_equal(found.uid, s->skips[i].uid);
+    }
+    assert_int_equal(n, said);
+}
+
+static inline void check_skips(struct index *ix, const struct story *s) {
+    for (size_t i = 0; i < s->n_skips; i++) {
+        const struct story_skip *said = &s->skips[i];
+        assert_int_equal(index_skip_find(ix, str_of(said->follower), said->position), 0);
+        bool next = story_has_skip(s, said->follower, said->position + 1);
+        assert_int_equal(index_skip_find(ix, str_of(said->follower), said->position + 1), next ? 0 : INDEX_NONE);
+        assert_int_equal(index_skip_find(ix, STR("views/none"), said->position), INDEX_NONE);
+        check_follower(ix, s, said->follower);
+    }
+    check_follower(ix, s, "views/none");
+    assert_int_equal(index_skip_find(ix, (struct str){NULL, 0}, 1), INDEX_NONE);
+}
+
 static inline void check_ends(struct index *ix, const struct story *s) {
     struct index_entry e;
     struct index_chunk c;
@@ -265,6 +298,7 @@ static inline void check_all(struct index *ix, const struct story *s) {
     for (uint32_t no = 1; no <= s->n_types + 1; no++)
         check_kinds(ix, s, no, 1 + s->head.block % 40);
     check_schemas(ix, s);
+    check_skips(ix, s);
     check_commands(ix, s);
     check_ends(ix, s);
 }

@@ -54,6 +54,12 @@ struct story_schema {
     char name[24], text[64];
 };
 
+struct story_skip {
+    char follower[32];
+    uint64_t position, time;
+    uint32_t type_no, uid;
+};
+
 struct story {
     char dir[64];
     struct db *db;
@@ -65,8 +71,9 @@ struct story {
     struct story_event *events;         /* likewise */
     struct story_command *commands;
     struct story_schema *schemas;
-    size_t n_types, n_aggregates, n_events, n_commands, n_schemas;
-    size_t types_cap, aggregates_cap, events_cap, commands_cap, schemas_cap;
+    struct story_skip *skips;
+    size_t n_types, n_aggregates, n_events, n_commands, n_schemas, n_skips;
+    size_t types_cap, aggregates_cap, events_cap, commands_cap, schemas_cap, skips_cap;
     uint64_t undeclared;
 };
 
@@ -110,6 +117,7 @@ static inline void story_end(struct story *s) {
     free(s->events);
     free(s->commands);
     free(s->schemas);
+    free(s->skips);
     story_remove(s->dir);
 }
 
@@ -174,6 +182,30 @@ static inline void story_schema(struct story *s, uint32_t type_no, bool of_comma
                        .schema_version = schema->version,
                        .schema_name = str_of(schema->name),
                        .schema_text = str_of(schema->text)};
+    block_put_record(s->builder, &r);
+}
+
+static inline bool story_has_skip(const struct story *s, const char *follower, uint64_t position) {
+    for (size_t i = 0; i < s->n_skips; i++)
+        if (s->skips[i].position == position && strcmp(s->skips[i].follower, follower) == 0)
+            return true;
+    return false;
+}
+
+static inline void story_skip(struct story *s, const char *follower, uint64_t position) {
+    assert_true(ARRAY_ROOM(s->skips, s->n_skips, s->skips_cap));
+    struct story_skip *skip = &s->skips[s->n_skips++];
+    *skip = (struct story_skip){.position = position,
+                                .time = ++s->head.time,
+                                .type_no = s->events[position - 1].type_no,
+                                .uid = 1000 + (uint32_t)s->n_skips % 3};
+    snprintf(skip->follower, sizeof skip->follower, "%s", follower);
+    const struct record r = {.kind = RECORD_SKIP,
+                             .time = skip->time,
+                             .uid = skip->uid,
+                             .type_no = skip->type_no,
+                             .follower = str_of(follower),
+                             .position = position};
     block_put_record(s->builder, &r);
 }
 
@@ -270,6 +302,13 @@ static inline void story_anything(struct story *s) {
         char name[24];
         snprintf(name, sizeof name, "Event%.*s", (int)story_random(s, 3), "10");
         story_schema(s, type_no, story_random(s, 2), name);
+    }
+    if (dice == 13 && s->n_events) {
+        char follower[24];
+        uint64_t position = 1 + story_random(s, s->n_events);
+        snprintf(follower, sizeof follower, "views/%.*s", (int)story_random(s, 4), "abc");
+        if (!story_has_skip(s, follower, position))
+            story_skip(s, follower, position);
     }
     if (dice < 12 && t->exists && !t->aggregates && s->n_types > 3) {
         t->exists = false;

@@ -53,6 +53,8 @@ static void assert_record(const struct record *got, const struct record *want) {
     assert_int_equal(got->schema_version, want->schema_version);
     assert_str(got->schema_name, want->schema_name);
     assert_str(got->schema_text, want->schema_text);
+    assert_str(got->follower, want->follower);
+    assert_int_equal(got->position, want->position);
     if (want->id.n)
         assert_memory_equal(got->content, content, DIGEST_CONTENT);
     else
@@ -88,6 +90,13 @@ static void every_kind_of_record_comes_back_as_it_was_put(void **state) {
          .schema_version = UINT32_MAX,
          .schema_name = STR("Place"),
          .schema_text = STR("true")},
+        {.kind = RECORD_SKIP,
+         .time = TIME + 1,
+         .uid = 1000,
+         .type_no = 200,
+         .follower = STR("views/by_customer"),
+         .position = 41},
+        {.kind = RECORD_SKIP, .time = TIME + 1, .type_no = 1, .follower = STR("k"), .position = UINT64_MAX},
     };
     const size_t n = sizeof records / sizeof *records;
     struct block_builder *b = begin(7, 42, 4711);
@@ -533,6 +542,24 @@ static void the_schema_of_the_format_is_what_is_written(void **state) {
     block_builder_free(b);
 }
 
+static void the_skip_of_the_format_is_what_is_written(void **state) {
+    (void)state;
+    static const char want[] = "\x08\x17\0\xe8\x07\x01\x11views/by_customer\x01";
+    struct block_builder *b = begin(1, 2, 370);
+    const struct record r = {.kind = RECORD_SKIP,
+                             .time = TIME,
+                             .uid = 1000,
+                             .type_no = 1,
+                             .follower = STR("views/by_customer"),
+                             .position = 1};
+    block_put_record(b, &r);
+    assert_int_equal(block_finish(b), 0);
+    struct chunk c;
+    open_chunk(b, 0, &c);
+    assert_str((struct str){c.records, (size_t)(c.records_end - c.records)}, (struct str){want, sizeof want - 1});
+    block_builder_free(b);
+}
+
 /* --- bytes that are wrong */
 
 /* Everything that a decoder gives must lie in what it was given. */
@@ -549,6 +576,7 @@ static void read_record_of(const struct chunk *c, const struct record *r) {
     assert_within(c->value, r->meta);
     assert_within(c->value, r->schema_name);
     assert_within(c->value, r->schema_text);
+    assert_within(c->value, r->follower);
     if (r->content)
         assert_within(c->value, (struct str){(const char *)r->content, DIGEST_CONTENT});
     if (r->kind != RECORD_COMMAND)
@@ -644,7 +672,7 @@ static void numbers_that_point_nowhere_are_refused(void **state) {
     assert_int_equal(chunk_open(&c, (struct str){bytes, value.n}, NULL), 0);
     assert_int_equal(chunk_walk_begin(&w, &c, 0), -EBADMSG);
     memcpy(bytes, value.p, value.n);
-    bytes[88] = RECORD_SCHEMA + 1;
+    bytes[88] = RECORD_SKIP + 1;
     assert_int_equal(chunk_open(&c, (struct str){bytes, value.n}, NULL), 0);
     assert_int_equal(chunk_walk_begin(&w, &c, 0), 0);
     assert_int_equal(chunk_walk_next(&w, &e), -EBADMSG);
@@ -750,7 +778,7 @@ static void a_large_schema_comes_back_and_a_larger_one_does_not(void **state) {
     free(text);
 }
 
-static int schema_read(const char *bytes, size_t n) {
+static int record_of(const char *bytes, size_t n) {
     struct record r;
     struct chunk c;
     const char *at = NULL;
@@ -789,16 +817,74 @@ static void a_schema_with_a_wrong_byte_is_refused(void **state) {
     assert_int_equal(value.n, RECORD + TEXT + 3);
     assert_int_equal(bytes[RECORD + LENGTH], value.n - RECORD - 2);
     assert_int_equal(bytes[RECORD + TEXT], 2);
-    assert_int_equal(schema_read(bytes, value.n), 0);
+    assert_int_equal(record_of(bytes, value.n), 0);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char *at = bytes + RECORD + wrong[i].at, right = *at;
         *at = wrong[i].byte;
-        if (schema_read(bytes, value.n) != -EBADMSG)
+        if (record_of(bytes, value.n) != -EBADMSG)
             fail_msg("byte %d of a schema may be %d", wrong[i].at, wrong[i].byte);
         *at = right;
     }
     memset(bytes + RECORD + VERSION, 0, 1); /* version 0, and the text begins a byte early */
-    assert_int_equal(schema_read(bytes, value.n), -EBADMSG);
+    assert_int_equal(record_of(bytes, value.n), -EBADMSG);
+    free(bytes);
+    block_builder_free(b);
+}
+
+/* --- skips */
+
+static void a_follower_has_1_to_256_bytes(void **state) {
+    (void)state;
+    static const size_t sizes[] = {0, 1, BLOCK_FOLLOWER_BYTES, BLOCK_FOLLOWER_BYTES + 1};
+    char name[BLOCK_FOLLOWER_BYTES + 1];
+    memset(name, 'n', sizeof name);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct block_builder *b = begin(1, 8, 0);
+        const struct record want = {
+            .kind = RECORD_SKIP, .time = TIME, .type_no = 3, .follower = {name, sizes[i]}, .position = 7};
+        struct record r;
+        struct chunk c;
+        const char *at = NULL;
+        block_put_record(b, &want);
+        assert_int_equal(block_finish(b), 0);
+        open_chunk(b, 0, &c);
+        assert_int_equal(chunk_record(&c, &at, &r), i % 3 ? 0 : -EBADMSG);
+        if (i % 3)
+            assert_record(&r, &want);
+        block_builder_free(b);
+    }
+}
+
+static void a_skip_with_a_wrong_byte_is_refused(void **state) {
+    (void)state;
+    /* As above: kind, length, time, uid (2), type, then what is changed here. */
+    enum { RECORD = 88, KIND = 0, LENGTH = 1, FOLLOWER = 6, POSITION = FOLLOWER + 8 };
+    static const struct {
+        int at;
+        char byte;
+    } wrong[] = {{FOLLOWER, 0}, {FOLLOWER, 6}, {FOLLOWER, 8},  {FOLLOWER, 9}, {FOLLOWER, 0x7f},
+                 {LENGTH, 12},  {LENGTH, 14},  {LENGTH, 0x7f}, {POSITION, 0}, {POSITION, (char)0x80},
+                 {KIND, 0},     {KIND, 9},     {KIND, -1}};
+    struct block_builder *b = begin(1, 8, 0);
+    const struct record want = {
+        .kind = RECORD_SKIP, .time = TIME, .uid = 1000, .type_no = 3, .follower = STR("views/a"), .position = 7};
+    block_put_record(b, &want);
+    assert_int_equal(block_finish(b), 0);
+    struct str key, value;
+    block_chunk(b, 0, &key, &value);
+    char *bytes = malloc(value.n);
+    memcpy(bytes, value.p, value.n);
+    assert_int_equal(value.n, RECORD + POSITION + 1);
+    assert_int_equal(bytes[RECORD + LENGTH], value.n - RECORD - 2);
+    assert_int_equal(bytes[RECORD + POSITION], 7);
+    assert_int_equal(record_of(bytes, value.n), 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *at = bytes + RECORD + wrong[i].at, right = *at;
+        *at = wrong[i].byte;
+        if (record_of(bytes, value.n) != -EBADMSG)
+            fail_msg("byte %d of a skip may be %d", wrong[i].at, wrong[i].byte);
+        *at = right;
+    }
     free(bytes);
     block_builder_free(b);
 }
@@ -827,7 +913,7 @@ static void versions_beyond_32_bits_are_refused(void **state) {
     block_builder_free(b);
 }
 
-/* Commands of no, one, two and many events, and schemas among them: a walk gives the events and nothing else. */
+/* Commands of no, one, two and many events, schemas and skips among them: a walk gives the events and nothing else. */
 static void a_walk_passes_over_what_has_no_events(void **state) {
     (void)state;
     static const uint32_t counts[] = {0, 300, 0, 0, 1, 2, 300, 0, 1, 300, 2, 0};
@@ -845,6 +931,9 @@ static void a_walk_passes_over_what_has_no_events(void **state) {
         schema.time = r.time;
         r.version = n ? version : version - 1;
         block_put_record(b, &schema);
+        block_put_record(
+            b, &(struct record){
+                   .kind = RECORD_SKIP, .time = r.time, .type_no = 3, .follower = STR("views/a"), .position = version});
         block_put_command(b, &r, events, n, 10 * n);
         version += n;
     }
@@ -895,12 +984,15 @@ int main(void) {
         cmocka_unit_test(a_builder_is_empty_again_after_every_begin),
         cmocka_unit_test(the_example_of_the_format_is_what_is_written),
         cmocka_unit_test(the_schema_of_the_format_is_what_is_written),
+        cmocka_unit_test(the_skip_of_the_format_is_what_is_written),
         cmocka_unit_test(a_chunk_that_was_cut_short_is_refused_or_read_within_its_bytes),
         cmocka_unit_test(no_flipped_bit_leads_out_of_a_chunk),
         cmocka_unit_test(numbers_that_point_nowhere_are_refused),
         cmocka_unit_test(what_reaches_past_its_record_is_refused),
         cmocka_unit_test(a_large_schema_comes_back_and_a_larger_one_does_not),
         cmocka_unit_test(a_schema_with_a_wrong_byte_is_refused),
+        cmocka_unit_test(a_follower_has_1_to_256_bytes),
+        cmocka_unit_test(a_skip_with_a_wrong_byte_is_refused),
         cmocka_unit_test(versions_beyond_32_bits_are_refused),
         cmocka_unit_test(a_walk_passes_over_what_has_no_events),
         cmocka_unit_test(unknown_formats_renderers_and_parts_are_refused_in_words),

@@ -32,6 +32,7 @@ static void what_was_said_is_found_as_it_is_said(void **state) {
         index_close(ix);
         assert_verified(&s);
         assert_true(s.undeclared > 10);
+        assert_true(s.n_skips > 5);
         story_end(&s);
     }
 }
@@ -180,6 +181,8 @@ static void commands_may_have_any_number_of_events(void **state) {
                 story_command(&s, 1 + (i + (size_t)block) % s.n_aggregates, counts[i], (i + (size_t)block) % 3 > 0);
                 if (i % 5 == 0)
                     story_schema(&s, 1, i % 2, "Event1");
+                if (i % 5 == 1)
+                    story_skip(&s, "views/a", s.n_events);
             }
             story_block_end(&s, ix);
             assert_true(block_chunks(s.builder) > 1);
@@ -269,6 +272,9 @@ static void read_something(struct index *ix, uint64_t *random) {
     struct index_schema schema;
     if (index_schema_after(ix, NULL, &schema) == 0)
         assert_int_equal(schema.text.p[0], '{');
+    struct index_skip skip = {0};
+    while (index_skip_after(ix, STR("views/ab"), skip.position, &skip) == 0)
+        assert_int_equal(index_skip_find(ix, skip.follower, skip.position), 0);
     uint64_t after = 0;
     int n;
     while ((n = index_aggregates_after(ix, 1, after, list, 8, NULL)) > 0)
@@ -415,6 +421,57 @@ static void schemas_come_in_order(void **state) {
     }
 }
 
+/* --- skips */
+
+static void skips_come_in_order_and_of_their_follower(void **state) {
+    (void)state;
+    static const struct {
+        const char *follower;
+        uint64_t position;
+    } said[] = {{"views/b", 300}, {"views/a", 7},  {"views/b", 1},   {"kafka", 7},
+                {"views/b", 7},   {"views/", 255}, {"views/b!", 42}, {"views/b", 256}};
+    const uint64_t sizes[] = {1, 100000}; /* each block a window, and all in one */
+    for (size_t size = 0; size < 2; size++) {
+        struct story s;
+        struct index *ix = NULL;
+        const struct index_limits limits = {sizes[size], 1 << 30};
+        story_begin(&s, 44);
+        assert_int_equal(index_open_sized(&ix, s.db, story_store_id, false, &limits, NULL), 0);
+        story_block_begin(&s);
+        story_command(&s, story_add_aggregate(&s, story_add_type(&s), "one"), 300, false);
+        for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+            story_skip(&s, said[i].follower, said[i].position);
+            story_command(&s, 1, 1, false);
+            story_block_end(&s, ix);
+            story_block_begin(&s);
+        }
+        for (int again = 0; again < 3; again++) {
+            static const uint64_t order[] = {1, 7, 256, 300};
+            struct index_skip skip = {0};
+            check_skips(ix, &s);
+            for (size_t i = 0; i < 4; i++) {
+                assert_int_equal(index_skip_after(ix, STR("views/b"), skip.position, &skip), 0);
+                assert_int_equal(skip.position, order[i]);
+            }
+            assert_int_equal(index_skip_after(ix, STR("views/b"), skip.position, &skip), INDEX_NONE);
+            assert_int_equal(index_skip_after(ix, STR("views/b"), 8, &skip), 0);
+            assert_int_equal(skip.position, 256);
+            assert_int_equal(index_skip_after(ix, STR("views/b"), UINT64_MAX, &skip), INDEX_NONE);
+            assert_int_equal(index_skip_find(ix, STR("views/a"), 1), INDEX_NONE);
+            assert_int_equal(index_skip_find(ix, STR("views/a"), 7), 0);
+            assert_int_equal(index_settle(ix, NULL), 0);
+            index_close(ix);
+            if (again)
+                assert_int_equal(index_rebuild_sized(s.db, story_store_id, &limits, NULL), 0);
+            assert_int_equal(index_open_sized(&ix, s.db, story_store_id, false, &limits, NULL), 0);
+        }
+        index_close(ix);
+        struct index_damage damage;
+        assert_int_equal(index_verify_sized(s.db, story_store_id, &limits, &damage, NULL), 0);
+        story_end(&s);
+    }
+}
+
 static void kinds_of_events_come_in_order_and_once(void **state) {
     (void)state;
     struct story s;
@@ -456,6 +513,7 @@ int main(void) {
         cmocka_unit_test(commands_may_have_any_number_of_events),
         cmocka_unit_test(a_command_without_events_is_found_with_its_aggregates_version),
         cmocka_unit_test(schemas_come_in_order),
+        cmocka_unit_test(skips_come_in_order_and_of_their_follower),
         cmocka_unit_test(kinds_of_events_come_in_order_and_once),
         cmocka_unit_test(readers_see_no_gap_while_windows_move_to_the_family),
         cmocka_unit_test(a_block_that_does_not_follow_is_refused),

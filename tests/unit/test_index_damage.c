@@ -228,9 +228,9 @@ static void assert_some_damage(struct story *s) {
     assert_string_equal(damage.aggregate, "");
 }
 
-static void wrong_kinds_and_schemas_are_found(void **state) {
+static void wrong_kinds_skips_and_schemas_are_found(void **state) {
     (void)state;
-    static const enum key_class classes[] = {KEY_EVENT_KIND, KEY_SCHEMA};
+    static const enum key_class classes[] = {KEY_EVENT_KIND, KEY_SKIP, KEY_SCHEMA};
     struct story s;
     struct key key;
     struct buf value = {0};
@@ -260,10 +260,26 @@ static void wrong_kinds_and_schemas_are_found(void **state) {
     }
     key.p[key.n - 5] = 'x'; /* the zero byte behind a schema's name */
     family_put(&s, key_str(&key), STR("{}"));
-    struct index *ix = NULL;
-    struct err err = {0};
-    assert_int_equal(index_open_sized(&ix, s.db, story_store_id, true, &small, &err), -EUCLEAN);
-    assert_non_null(strstr(err.text, "damaged at its key x"));
+    assert_not_opened(&s, "damaged at its key x");
+    buf_free(&value);
+    story_end(&s);
+}
+
+static void damaged_keys_of_skips_are_not_opened(void **state) {
+    (void)state;
+    struct story s;
+    struct key key;
+    struct buf value = {0};
+    tell(&s, 38);
+    family_first(&s, KEY_SKIP, &key, &value);
+    /* of a type that never was, with one number too few and one too many, and the zero byte behind the follower */
+    const struct str wrong[] = {STR("\1\1\x7f"), STR("\1\1"), STR("\1\1\1\1"), buf_str(&value)};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (i == 3)
+            key.p[key.n - 9] = 'x';
+        family_put(&s, key_str(&key), wrong[i]);
+        assert_not_opened(&s, "damaged at its key p");
+    }
     buf_free(&value);
     story_end(&s);
 }
@@ -288,9 +304,11 @@ static void keys_that_the_log_does_not_explain_are_found(void **state) {
     struct index_damage damage;
     tell(&s, 24);
     const struct index_schema never = {1, true, STR("never"), 1, STR(""), 0};
+    const struct index_skip passed = {.follower = STR("views/never"), .position = 1};
     struct key keys[] = {key_command(1, STR("never")),
                          key_event_kind(1, 0, STR("never")),
                          key_schema(&never),
+                         key_skip(&passed),
                          key_run(s.head.next_aggregate, 1),
                          key_name(1, STR("never")),
                          key_chunk(0, s.head.log_bytes),
@@ -374,10 +392,51 @@ static void a_schema_that_comes_twice_is_damage(void **state) {
     }
 }
 
+static int skip_twice(struct index *ix, struct story *s, struct err *err) {
+    struct str value, key;
+    uint8_t link[DIGEST_CHAIN];
+    story_block_begin(s);
+    for (int i = s->n_skips ? 1 : 0; i < 2; i++)
+        story_skip(s, "views/a", 2);
+    assert_int_equal(block_finish(s->builder), 0);
+    block_link(s->builder, link);
+    block_chunk(s->builder, 0, &key, &value);
+    const struct db_change change = {DB_LOG, key, value, false};
+    assert_int_equal(db_write(s->db, &change, 1, true, NULL), 0);
+    return index_check(ix, &value, 1, link, err);
+}
+
+static void a_skip_that_comes_twice_is_damage(void **state) {
+    (void)state;
+    /* in one block, and in blocks of which the first is in the family */
+    for (int apart = 0; apart < 2; apart++) {
+        struct story s;
+        struct err err = {0};
+        story_begin(&s, 45);
+        struct index *ix = open_index(&s, false);
+        story_block_begin(&s);
+        uint64_t no = story_add_aggregate(&s, story_add_type(&s), "one");
+        story_command(&s, no, 300, false); /* fills the window */
+        if (apart)
+            story_skip(&s, "views/a", 2);
+        story_block_end(&s, ix);
+        assert_int_equal(index_settle(ix, NULL), 0);
+        assert_true(index_family_position(ix) > 0);
+        assert_int_equal(skip_twice(ix, &s, &err), -EBADMSG);
+        assert_string_equal(err.text, "views/a: position 2 is passed over twice");
+        index_close(ix);
+        assert_not_opened(&s, "twice");
+        assert_damage(&s, s.n_events + 1, "");
+        story_end(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_schema_that_comes_twice_is_damage),
-        cmocka_unit_test(wrong_kinds_and_schemas_are_found),
+        cmocka_unit_test(a_skip_that_comes_twice_is_damage),
+        cmocka_unit_test(damaged_keys_of_skips_are_not_opened),
+        cmocka_unit_test(wrong_kinds_skips_and_schemas_are_found),
         cmocka_unit_test(a_rebuild_empties_the_folds),
         cmocka_unit_test(a_changed_byte_breaks_the_chain),
         cmocka_unit_test(a_log_cut_short_is_not_opened),

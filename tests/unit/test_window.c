@@ -122,6 +122,41 @@ static void keys_of_schemas_sort_as_their_names_do(void **state) {
     assert_int_equal(key_event_kind_read((struct str){kind.p, 9 + NAME_MAX_BYTES + 1}, &read), -EBADMSG);
 }
 
+static void keys_of_skips_sort_as_their_followers_do(void **state) {
+    (void)state;
+    char longest[BLOCK_FOLLOWER_BYTES];
+    memset(longest, 'z', sizeof longest);
+    const struct index_skip skips[] = {
+        {STR("a"), 1, 0, 0, 0},  {STR("a"), 256, 0, 0, 0}, {STR("a!"), 1, 0, 0, 0},
+        {STR("aa"), 7, 0, 0, 0}, {STR("aa"), 8, 0, 0, 0},  {STR("aa"), UINT64_MAX, 0, 0, 0},
+        {STR("ab"), 1, 0, 0, 0}, {STR("b"), 1, 0, 0, 0},   {{longest, sizeof longest}, 1ULL << 32, 0, 0, 0},
+    };
+    const size_t n = sizeof skips / sizeof *skips;
+    for (size_t i = 0; i < n; i++) {
+        struct key key = key_skip(&skips[i]);
+        struct index_skip read;
+        assert_int_equal(key_skip_read(key_str(&key), &read), 0);
+        assert_int_equal(skips_order(&read, &skips[i]), 0);
+        for (size_t k = 0; k < n; k++) {
+            struct key other = key_skip(&skips[k]);
+            int c = memcmp(key.p, other.p, key.n < other.n ? key.n : other.n), want = i < k ? -1 : i > k;
+            assert_int_equal((c > 0) - (c < 0), want);
+            int order = skips_order(&skips[i], &skips[k]);
+            assert_int_equal((order > 0) - (order < 0), want);
+        }
+        for (size_t cut = 0; cut < 11; cut++)
+            assert_int_equal(key_skip_read((struct str){key.p, cut}, &read), -EBADMSG);
+        key.p[key.n - 9] = 'x';
+        assert_int_equal(key_skip_read(key_str(&key), &read), -EBADMSG);
+        key.p[key.n - 9] = key.p[1] = '\0';
+        assert_int_equal(key_skip_read(key_str(&key), &read), -EBADMSG);
+    }
+    char longer[1 + sizeof longest + 1 + 9] = "p";
+    memset(longer + 1, 'z', sizeof longest + 1);
+    struct index_skip read;
+    assert_int_equal(key_skip_read((struct str){longer, sizeof longer}, &read), -EBADMSG);
+}
+
 static void values_come_back_and_damaged_ones_do_not(void **state) {
     (void)state;
     struct buf b = {0};
@@ -146,6 +181,15 @@ static void values_come_back_and_damaged_ones_do_not(void **state) {
     value_put_type(&b, &t, true);
     assert_int_equal(value_read_type(buf_str(&b), &t2, &exists), 0);
     assert_true(exists && str_eq(t2.name, t.name) && t2.bytes == 1000);
+    buf_clear(&b);
+    struct index_skip skip = {.time = 1ULL << 50, .uid = UINT32_MAX, .type_no = 300}, skip2 = {0};
+    value_put_skip(&b, &skip);
+    assert_int_equal(value_read_skip(buf_str(&b), &skip2), 0);
+    assert_true(skip2.time == skip.time && skip2.uid == skip.uid && skip2.type_no == skip.type_no);
+    for (size_t n = 0; n < b.n; n++)
+        assert_int_equal(value_read_skip((struct str){b.p, n}, &skip2), -EBADMSG);
+    buf_put_char(&b, 0);
+    assert_int_equal(value_read_skip(buf_str(&b), &skip2), -EBADMSG);
     buf_free(&b);
 }
 
@@ -195,6 +239,7 @@ struct shop { /* a window with what it needs */
     struct story story;
     struct types types;
     struct schemas schemas;
+    struct skips skips;
     struct decoded decoded;
     struct window *window;
     struct index_head head;
@@ -221,13 +266,13 @@ static int shop_check(struct shop *s) {
     struct decoded_scope scope = {&s->types, story_store_id, find_in_window, s};
     s->err = (struct err){0};
     int r = decoded_read(&s->decoded, &scope, &s->head, chunks, n, s->story.head.link, &s->err);
-    return r == 0 ? window_check(s->window, &s->schemas, &s->decoded, &s->err) : r;
+    return r == 0 ? window_check(s->window, &s->schemas, &s->skips, &s->decoded, &s->err) : r;
 }
 
 static int shop_apply(struct shop *s) {
     int r = shop_check(s);
     if (r == 0)
-        r = window_apply(s->window, &s->types, &s->schemas, &s->decoded);
+        r = window_apply(s->window, &s->types, &s->schemas, &s->skips, &s->decoded);
     if (r == 0)
         s->head = s->decoded.after.head;
     return r;
@@ -248,6 +293,7 @@ static void shop_close(struct shop *s) {
     decoded_free(&s->decoded);
     types_free(&s->types);
     schemas_free(&s->schemas);
+    skips_free(&s->skips);
     story_end(&s->story);
 }
 
@@ -280,6 +326,7 @@ static void keys_come_out_ascending_and_each_once(void **state) {
         story_command(&s.story, no, 300, true);
         story_command(&s.story, 1 + (uint64_t)i / 2, 2, true);
         story_schema(&s.story, 1, i % 2, id);
+        story_skip(&s.story, i % 3 ? "views/a" : "views/", 1 + (uint64_t)(i * 7) % 40);
     }
     story_block_end(&s.story, NULL);
     assert_int_equal(shop_apply(&s), 0);
@@ -295,6 +342,7 @@ static void keys_come_out_ascending_and_each_once(void **state) {
     assert_int_equal(e.n[KEY_TYPE], 1);
     assert_int_equal(e.n[KEY_META], 1);
     assert_int_equal(e.n[KEY_SCHEMA], 40);
+    assert_int_equal(e.n[KEY_SKIP], 40);
     assert_int_equal(e.n[KEY_EVENT_KIND], s.window->n_kinds);
     assert_true(e.n[KEY_EVENT_KIND] > 10 && e.n[KEY_EVENT_KIND] < 40 * 300);
     assert_int_equal(e.n[KEY_CHUNK], 3 * block_chunks(s.story.builder)); /* of all, of the type, by position */
@@ -416,6 +464,39 @@ static void schemas_that_cannot_be_are_refused(void **state) {
     }
 }
 
+static void skips_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    char longer[BLOCK_FOLLOWER_BYTES + 1];
+    memset(longer, 'n', sizeof longer);
+    const struct record records[] = {
+        {.type_no = 1, .follower = STR("views/a"), .position = 3}, /* the only one that can be */
+        {.type_no = 2, .follower = STR("of no type"), .position = 1},
+        {.type_no = 1, .follower = STR(""), .position = 1},
+        {.type_no = 1, .follower = {longer, sizeof longer}, .position = 1},
+        {.type_no = 1, .follower = STR("views/\0a"), .position = 1},
+        {.type_no = 1, .follower = STR("views/a\n"), .position = 1},
+        {.type_no = 1, .follower = STR("views/\xff"), .position = 1},
+        {.type_no = 1, .follower = STR("views/a"), .position = 0},
+        {.type_no = 1, .follower = STR("views/a"), .position = 4}, /* which comes behind it */
+        {.type_no = 1, .follower = STR("views/a"), .position = UINT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        struct shop s;
+        shop_open(&s);
+        struct record r = records[i];
+        uint64_t no = story_add_aggregate(&s.story, 1, "one");
+        story_command(&s.story, no, 3, false);
+        r.kind = RECORD_SKIP;
+        r.time = ++s.story.head.time;
+        block_put_record(s.story.builder, &r);
+        story_command(&s.story, no, 1, false);
+        story_block_end(&s.story, NULL);
+        assert_int_equal(shop_apply(&s), i ? -EBADMSG : 0);
+        assert_int_equal(s.skips.n, i ? 0 : 1);
+        shop_close(&s);
+    }
+}
+
 static void records_that_cannot_be_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -446,11 +527,12 @@ static void records_that_cannot_be_are_refused(void **state) {
 
 /* --- checks: a block that says one thing too many, in itself or against the blocks before it */
 
-enum mistake { GAP, OFFSET, ID, NAME, NAME_AGAIN, END, VERSION, SCHEMA, MISTAKES };
+enum mistake { GAP, OFFSET, ID, NAME, NAME_AGAIN, END, VERSION, SCHEMA, SKIP, MISTAKES };
 
 static const char *const mistake_words[] = {
-    "does not follow", "does not follow", "id comes twice",  "another one's",
-    "another one's",   "end comes twice", "another version", "event Event comes twice",
+    "does not follow", "does not follow",         "id comes twice",
+    "another one's",   "another one's",           "end comes twice",
+    "another version", "event Event comes twice", "views/a: position 2 is passed over twice",
 };
 
 /* What makes the mistake possible: aggregates 1 and 2 with events and an id, 3 and 4 without. */
@@ -461,6 +543,7 @@ static void say_before(struct story *s) {
     story_command(s, 1, 2, false);
     story_command(s, 2, 3, true);
     story_schema(s, 1, false, "Event");
+    story_skip(s, "views/a", 2);
 }
 
 /* As what the story says was true before, so that it says it once more. */
@@ -508,8 +591,13 @@ static void say_wrong(struct story *s, enum mistake mistake) {
         s->aggregates[1].version--;
         story_command(s, 2, 0, true);
         break;
-    default:
+    case SCHEMA:
         say_schema_again(s);
+        break;
+    default:
+        story_skip(s, "views/b", 2);
+        story_skip(s, "views/a", 1);
+        story_skip(s, "views/a", 2);
     }
 }
 
@@ -542,6 +630,7 @@ static void what_contradicts_is_found_before_anything_changes(void **state) {
             assert_int_equal(s.window->n_commands, commands);
             assert_int_equal(s.window->n_made, made);
             assert_int_equal(s.schemas.n, apart);
+            assert_int_equal(s.skips.n, apart);
             shop_close(&s);
         }
     }
@@ -571,6 +660,7 @@ static void a_right_block_is_taken_in_after_a_wrong_one(void **state) {
         shop_block(&s);
         for (int i = 0; i < 50; i++) {
             story_command(&s.story, 1 + (uint64_t)i % 3, (uint32_t)i % 3, i % 2);
+            story_skip(&s.story, i % 2 ? "views/b" : "views/c", 1 + (uint64_t)i / 2);
             story_add_aggregate(&s.story, 1, i % 2 ? "five" : "six");
             story_undeclare(&s.story, s.story.n_aggregates);
         }
@@ -594,6 +684,7 @@ int main(void) {
         cmocka_unit_test(equal_hashes_are_all_found_in_turn),
         cmocka_unit_test(keys_sort_as_their_numbers_do),
         cmocka_unit_test(keys_of_schemas_sort_as_their_names_do),
+        cmocka_unit_test(keys_of_skips_sort_as_their_followers_do),
         cmocka_unit_test(values_come_back_and_damaged_ones_do_not),
         cmocka_unit_test(runs_come_back_and_cut_ones_do_not),
         cmocka_unit_test(keys_come_out_ascending_and_each_once),
@@ -603,6 +694,7 @@ int main(void) {
         cmocka_unit_test(a_kind_is_kept_once_with_its_first_event),
         cmocka_unit_test(a_command_without_events_must_have_the_version_of_its_aggregate),
         cmocka_unit_test(schemas_that_cannot_be_are_refused),
+        cmocka_unit_test(skips_that_cannot_be_are_refused),
         cmocka_unit_test(records_that_cannot_be_are_refused),
         cmocka_unit_test(what_contradicts_is_found_before_anything_changes),
         cmocka_unit_test(a_right_block_is_taken_in_after_a_wrong_one),
