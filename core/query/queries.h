@@ -72,7 +72,7 @@ int queries_cached(struct queries *qs, uint32_t no, struct str name, const struc
 typedef void queries_done(void *arg, int result, struct query_result *r);
 void queries_open(struct queries *qs, uint32_t no, struct str name, const struct caller *caller, queries_done *done,
                   void *arg);
-/* The same with the parameters as a JSON object: `call`. */
+/* The same with the parameters as a JSON object: `call`. -EBADMSG when they are no JSON object. */
 void queries_call(struct queries *qs, uint32_t no, struct str params, const struct caller *caller, queries_done *done,
                   void *arg);
 

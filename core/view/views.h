@@ -25,6 +25,7 @@ enum { VIEW_NONE = 1 };
 #define VIEW_NO_MAX 4095                 /* of views that a store can ever have had */
 #define VIEW_BUILD_MAX ((1u << 20) - 1)  /* of builds */
 #define VIEW_DIRS_MAX ((1ULL << 36) - 1) /* of directories, of one build */
+#define VIEW_LEVELS_MAX 15               /* directories of an index, one in the other; what `path` may give */
 #define VIEW_NAME_MAX 250                /* bytes of a key's, a link's or a directory's file name, without ".json" */
 
 /* NULL without a domain. Borrowed until store_close(). */
@@ -91,8 +92,9 @@ uint64_t views_moment(struct views *vs);
 /* --- indexes: directories (0 is the view's own) and links to aggregates */
 
 struct view_dir {
+    uint32_t view; /* number of the view whose build it is */
     uint64_t parent;
-    uint32_t levels; /* below the view's own directory, which is 0 */
+    uint32_t levels; /* below the view's own directory, which is 0; at most VIEW_LEVELS_MAX */
     uint64_t time;   /* of the last event that changed it */
 };
 int views_dir(struct views *vs, uint64_t build, uint64_t dir, struct view_dir *out);
