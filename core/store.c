@@ -6,6 +6,7 @@
 #include "handlers.h"
 #include "renders.h"
 #include "store_parts.h"
+#include "text.h"
 #include "turn.h"
 
 #include <errno.h>
@@ -363,51 +364,76 @@ int store_sync(struct store *s) {
     return -EIO;
 }
 
-/* --- directories */
+/* --- directories and skips */
 
-struct declaration {
+struct errand {
     struct job job;
     store_done *done;
     void *arg;
     char names[];
 };
 
-static void declaration_done(struct job *job) {
-    struct declaration *d = job->owner;
-    store_done *done = d->done;
-    void *arg = d->arg;
+static void errand_done(struct job *job) {
+    struct errand *e = job->owner;
+    store_done *done = e->done;
+    void *arg = e->arg;
     enum outcome outcome = job->refusal.outcome;
-    free(d);
+    free(e);
     done(arg, outcome);
 }
 
-static void declare(struct store *s, enum job_kind kind, struct str type, struct str id, const struct caller *caller,
-                    store_done *done, void *arg) {
-    struct declaration *d = calloc(1, sizeof *d + type.n + id.n);
-    if (!d) {
+static struct str name_copy(struct str name, char **to) {
+    struct str copy = {*to, name.n};
+    if (name.n)
+        memcpy(*to, name.p, name.n);
+    *to += name.n;
+    return copy;
+}
+
+/* A copy of the job and its names. */
+static void errand_submit(struct store *s, const struct job *job, store_done *done, void *arg) {
+    struct errand *e = calloc(1, sizeof *e + job->type.n + job->id.n + job->follower.n);
+    if (!e) {
         done(arg, OUTCOME_NO_ROOM);
         return;
     }
-    memcpy(d->names, type.p, type.n);
-    if (id.n)
-        memcpy(d->names + type.n, id.p, id.n);
-    d->done = done;
-    d->arg = arg;
-    d->job = (struct job){.kind = kind,
-                          .caller = *caller,
-                          .done = declaration_done,
-                          .owner = d,
-                          .type = {d->names, type.n},
-                          .id = {d->names + type.n, id.n}};
-    sequencer_submit(s->sequencer, &d->job);
+    char *to = e->names;
+    e->done = done;
+    e->arg = arg;
+    e->job = *job;
+    e->job.done = errand_done;
+    e->job.owner = e;
+    e->job.type = name_copy(job->type, &to);
+    e->job.id = name_copy(job->id, &to);
+    e->job.follower = name_copy(job->follower, &to);
+    sequencer_submit(s->sequencer, &e->job);
 }
 
 void store_declare(struct store *s, struct str type, struct str id, const struct caller *caller, store_done *done,
                    void *arg) {
-    declare(s, JOB_DECLARE, type, id, caller, done, arg);
+    const struct job job = {.kind = JOB_DECLARE, .caller = *caller, .type = type, .id = id};
+    errand_submit(s, &job, done, arg);
 }
 
 void store_undeclare(struct store *s, struct str type, struct str id, const struct caller *caller, store_done *done,
                      void *arg) {
-    declare(s, JOB_UNDECLARE, type, id, caller, done, arg);
+    const struct job job = {.kind = JOB_UNDECLARE, .caller = *caller, .type = type, .id = id};
+    errand_submit(s, &job, done, arg);
+}
+
+/* The event is looked up here, since the sequencer waits for no disk; what is there stays there. */
+void store_skip(struct store *s, struct str follower, uint64_t position, const struct caller *caller, store_done *done,
+                void *arg) {
+    struct text_event event = {0};
+    int r = text_stat_event(s, position, &event);
+    if (r < 0 && r != -ENOENT) {
+        done(arg, OUTCOME_HANDLER_FAILED);
+        return;
+    }
+    const struct job job = {.kind = JOB_SKIP,
+                            .caller = *caller,
+                            .follower = follower,
+                            .position = position,
+                            .type_no = r == 0 ? event.type_no : 0};
+    errand_submit(s, &job, done, arg);
 }

@@ -85,6 +85,12 @@ void store_declare(struct store *s, struct str type, struct str id, const struct
 void store_undeclare(struct store *s, struct str type, struct str id, const struct caller *caller, store_done *done,
                      void *arg);
 
+/* Has a follower of the log ("views/by_customer": 1 to 256 bytes of plain text) pass over the event at a position, for
+ * good. `done` and the name as above; OK also when it does so already. Outcomes: INVALID (no name), NOT_FOUND (no such
+ * event), HANDLER_FAILED (the event cannot be read; the store's errors tell), NO_ROOM, READ_ONLY, UNKNOWN. */
+void store_skip(struct store *s, struct str follower, uint64_t position, const struct caller *caller, store_done *done,
+                void *arg);
+
 /* The domain in force, to be given back with domain_unref(); NULL without one. */
 struct domain *store_domain(struct store *s);
 /* Loads the domain's directory anew and puts it in force: all of it, or nothing, and then what ran before goes on.

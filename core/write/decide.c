@@ -656,3 +656,31 @@ enum outcome decide_adopt(struct decider *d, struct job *job) {
     handlers_count(d->handlers);
     return OUTCOME_OK;
 }
+
+/* --- skips */
+
+static const char *follower_fault(struct str follower) {
+    if (follower.n == 0)
+        return "has no name";
+    if (follower.n > BLOCK_FOLLOWER_BYTES)
+        return "has a name longer than 256 bytes";
+    return name_is_plain_text(follower) ? NULL : "has a name that is no plain text";
+}
+
+enum outcome decide_skip(struct decider *d, struct job *job) {
+    const char *fault = follower_fault(job->follower);
+    if (fault)
+        return refuse(job, OUTCOME_INVALID, "the follower %s", fault);
+    if (!job->type_no)
+        return refuse(job, OUTCOME_NOT_FOUND, "no event has position %llu", (unsigned long long)job->position);
+    if (index_skip_find(d->index, job->follower, job->position) == 0)
+        return OUTCOME_OK;
+    const struct record r = {.kind = RECORD_SKIP,
+                             .time = time_take(d),
+                             .uid = job->caller.who.uid,
+                             .type_no = job->type_no,
+                             .follower = job->follower,
+                             .position = job->position};
+    block_put_record(d->block, &r);
+    return OUTCOME_OK;
+}

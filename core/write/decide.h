@@ -33,6 +33,10 @@ enum outcome decide_undeclare(struct decider *d, struct job *job);
  * decide from now on. Nothing may have been decided that is not applied. */
 enum outcome decide_adopt(struct decider *d, struct job *job);
 
+/* Has a follower pass over an event, or finds that it does already. Nothing may have been decided that is not applied.
+ */
+enum outcome decide_skip(struct decider *d, struct job *job);
+
 /* Of the last event that was decided. */
 uint64_t decide_position(const struct decider *d);
 

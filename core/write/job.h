@@ -1,4 +1,5 @@
-/* What is queued for the sequencer: the commands of one write, or one mkdir or rmdir. */
+/* What is queued for the sequencer: the commands of one write, one mkdir or rmdir, a domain, or an event to pass over.
+ */
 #ifndef ESFS_JOB_H
 #define ESFS_JOB_H
 
@@ -9,7 +10,7 @@
 struct handlers;
 struct domain_schema;
 
-enum job_kind { JOB_COMMANDS, JOB_DECLARE, JOB_UNDECLARE, JOB_ADOPT };
+enum job_kind { JOB_COMMANDS, JOB_DECLARE, JOB_UNDECLARE, JOB_ADOPT, JOB_SKIP };
 
 /* What became of one command. */
 struct job_result {
@@ -55,6 +56,11 @@ struct job {
     size_t n_schemas;
     int (*ready)(
         struct job *job); /* called first: a last look at the store; not 0: the job is refused, refusal filled */
+
+    /* JOB_SKIP: decided when everything before it has been applied */
+    struct str follower;
+    uint64_t position;
+    uint32_t type_no; /* of the event there, which readers see; 0: there is none */
 
     /* why request n_done was refused, or the directory; outcome OUTCOME_OK when all was done */
     struct refusal refusal;

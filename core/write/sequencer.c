@@ -280,6 +280,8 @@ static bool decide_job(struct sequencer *s, struct flight *f, struct job *job) {
         decide_undeclare(s->decider, job);
     else if (job->kind == JOB_ADOPT)
         decide_adopt(s->decider, job);
+    else if (job->kind == JOB_SKIP)
+        decide_skip(s->decider, job);
     else
         decide_commands(s, f, job);
     check_broken(s);
@@ -361,9 +363,10 @@ static void build_one(struct sequencer *s, struct flight *f, bool room) {
         queue_rotate(s, job);
 }
 
-/* A domain is adopted when everything before it has been applied: it looks at what is stored. */
+/* Of what looks at what is stored, everything before it must have been applied. */
 static bool must_wait(const struct sequencer *s, const struct flight *f) {
-    return s->first && s->first->kind == JOB_ADOPT && (f->n_parts > 0 || s->handed);
+    bool looks = s->first && (s->first->kind == JOB_ADOPT || s->first->kind == JOB_SKIP);
+    return looks && (f->n_parts > 0 || s->handed);
 }
 
 /* What handlers make slow must not keep the answers of others. */

@@ -1,7 +1,9 @@
 #include "store.h"
 
 #include "event.h"
+#include "home.h"
 #include "lib_store.h"
+#include "store_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -77,6 +79,20 @@ static void assert_not_opened(struct lib_store *l, int code, const char *words) 
     assert_int_equal(r, -code);
     if (!strstr(err.text, words))
         fail_msg("\"%s\" does not tell of \"%s\"", err.text, words);
+}
+
+/* As `esfsctl rebuild` and `verify` do, of a store that is closed. */
+static void derive_again(struct lib_store *l) {
+    struct err err = {0};
+    struct index_damage damage;
+    struct home *home;
+    struct db *db;
+    assert_int_equal(home_open(&home, l->dir, &(struct home_options){.must_exist = true}, &err), 0);
+    assert_int_equal(db_open(&db, home_db_path(home), &(struct db_options){0}, &err), 0);
+    if (index_rebuild(db, home_id(home), &err) != 0 || index_verify(db, home_id(home), &damage, &err) != 0)
+        fail_msg("%s", err.text);
+    db_close(db);
+    home_close(home);
 }
 
 /* --- opening again */
@@ -240,6 +256,127 @@ static void bad_and_reserved_names_are_not_made(void **state) {
     struct index_head head;
     index_head(store_index(l->store), &head);
     assert_int_equal(head.block, 0); /* and no empty blocks either */
+}
+
+/* --- skips */
+
+static enum outcome pass_over(struct lib_store *l, const char *follower, size_t n, uint64_t position) {
+    struct declared d = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OUTCOME_OK};
+    char *name = malloc(n ? n : 1);
+    memcpy(name, follower, n);
+    store_skip(l->store, (struct str){name, n}, position, &lib_caller, declared, &d);
+    free(name); /* it was copied */
+    pthread_mutex_lock(&d.lock);
+    while (!d.done)
+        pthread_cond_wait(&d.cond, &d.lock);
+    pthread_mutex_unlock(&d.lock);
+    return d.outcome;
+}
+
+static uint64_t head_block(struct lib_store *l) {
+    struct index_head head;
+    index_head(store_index(l->store), &head);
+    return head.block;
+}
+
+/* Those of one follower: their number. */
+static size_t count_skips(struct lib_store *l, const char *follower) {
+    struct index_skip skip = {0};
+    size_t n = 0;
+    while (index_skip_after(store_index(l->store), str_of(follower), skip.position, &skip) == 0)
+        n++;
+    return n;
+}
+
+static void an_event_is_passed_over_for_good(void **state) {
+    struct lib_store *l = *state;
+    struct index_skip skip;
+    struct index_type type;
+    fill(l, 50);
+    uint64_t block = head_block(l), before = store_now();
+    for (int round = 0; round < 4; round++) {
+        struct index *ix = store_index(l->store);
+        assert_int_equal(index_skip_find(ix, STR("views/a"), 41), round ? 0 : INDEX_NONE);
+        assert_int_equal(pass_over(l, "views/a", 7, 41), OUTCOME_OK); /* the second time nothing is appended */
+        assert_int_equal(index_skip_find(ix, STR("views/a"), 41), 0);
+        assert_int_equal(index_skip_find(ix, STR("views/a"), 40), INDEX_NONE);
+        assert_int_equal(index_skip_find(ix, STR("views/b"), 41), INDEX_NONE);
+        assert_int_equal(head_block(l), block + 1);
+        assert_int_equal(index_skip_after(ix, STR("views/a"), 0, &skip), 0);
+        assert_int_equal(skip.position, 41);
+        assert_int_equal(skip.uid, 1000);
+        assert_true(skip.time >= before && skip.time < before + 600000000);
+        assert_int_equal(index_type_by_name(ix, STR("t1"), &type), 0); /* event 41 is of the 40th command: t(40 % 3) */
+        assert_int_equal(skip.type_no, type.no);
+        assert_int_equal(index_skip_after(ix, STR("views/a"), 41, &skip), INDEX_NONE);
+        lib_store_close(l);
+        if (round == 2)
+            derive_again(l);
+        lib_store_open(l);
+    }
+    assert_int_equal(pass_over(l, "views/b", 7, 41), OUTCOME_OK);
+    assert_int_equal(head_block(l), block + 2);
+    assert_int_equal(count_skips(l, "views/a"), 1);
+    assert_int_equal(count_skips(l, "views/b"), 1);
+    lib_append(l, "t1", "9", "{\"type\":\"E\"}");
+    assert_int_equal(pass_over(l, "views/b", 7, 51), OUTCOME_OK);
+    lib_append(l, "t1", "9", "{\"type\":\"E\"}");
+    struct text_event earlier, later;
+    assert_int_equal(text_stat_event(l->store, 51, &earlier), 0);
+    assert_int_equal(text_stat_event(l->store, 52, &later), 0);
+    assert_int_equal(index_skip_after(store_index(l->store), STR("views/b"), 41, &skip), 0);
+    assert_true(earlier.time < skip.time && skip.time < later.time);
+}
+
+static void what_is_no_follower_or_no_event_is_not_passed_over(void **state) {
+    struct lib_store *l = *state;
+    char name[BLOCK_FOLLOWER_BYTES + 1];
+    memset(name, 'n', sizeof name);
+    assert_int_equal(pass_over(l, "views/a", 7, 1), OUTCOME_NOT_FOUND);
+    fill(l, 5);
+    uint64_t block = head_block(l);
+    static const uint64_t absent[] = {0, 6, 1ULL << 40, UINT64_MAX};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+        assert_int_equal(pass_over(l, "views/a", 7, absent[i]), OUTCOME_NOT_FOUND);
+    static const char *const wrong[] = {"", "views/a\n", "\x7f", "views/\xff", "\xc2\x85", "\xef\xbf\xbe"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(pass_over(l, wrong[i], strlen(wrong[i]), 1), OUTCOME_INVALID);
+    assert_int_equal(pass_over(l, "views/\0a", 8, 1), OUTCOME_INVALID);
+    assert_int_equal(pass_over(l, name, sizeof name, 1), OUTCOME_INVALID);
+    assert_int_equal(head_block(l), block);
+    assert_int_equal(pass_over(l, name, sizeof name - 1, 5), OUTCOME_OK);
+    assert_int_equal(head_block(l), block + 1);
+    lib_store_close(l);
+    l->options.read_only = true;
+    lib_store_open(l);
+    assert_int_equal(pass_over(l, "views/a", 7, 1), OUTCOME_READ_ONLY);
+    assert_int_equal(index_skip_find(store_index(l->store), (struct str){name, sizeof name - 1}, 5), 0);
+}
+
+enum { PASSED = 40, PASSERS = 4 };
+
+static void *pass_over_all(void *arg) {
+    struct lib_store *l = arg;
+    for (uint64_t position = 1; position <= PASSED; position++)
+        assert_int_equal(pass_over(l, "views/a", 7, position), OUTCOME_OK);
+    return NULL;
+}
+
+static void an_event_is_passed_over_once_whoever_asks_at_the_same_time(void **state) {
+    struct lib_store *l = *state;
+    pthread_t threads[PASSERS];
+    fill(l, PASSED);
+    for (int i = 0; i < PASSERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, pass_over_all, l), 0);
+    for (int i = 0; i < 300; i++)
+        lib_append(l, "order", "1", "{\"type\":\"E\"}");
+    for (int i = 0; i < PASSERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(count_skips(l, "views/a"), PASSED);
+    assert_int_equal(lib_version(l, "order", "1"), 300);
+    lib_store_close(l);
+    lib_store_open(l); /* where a second one would be damage */
+    assert_int_equal(count_skips(l, "views/a"), PASSED);
 }
 
 /* --- durability */
@@ -486,6 +623,9 @@ int main(int argc, char **argv) {
         LIB_TEST(a_declared_aggregate_stays_until_it_is_undeclared),
         LIB_TEST(an_id_of_an_aggregate_that_was_removed_is_forgotten),
         LIB_TEST(bad_and_reserved_names_are_not_made),
+        LIB_TEST(an_event_is_passed_over_for_good),
+        LIB_TEST(what_is_no_follower_or_no_event_is_not_passed_over),
+        LIB_TEST(an_event_is_passed_over_once_whoever_asks_at_the_same_time),
         LIB_TEST(what_was_acknowledged_is_there_after_a_crash),
         LIB_TEST(a_log_that_was_cut_short_is_refused),
         LIB_TEST(a_log_cut_short_behind_the_last_sync_has_lost_nothing_that_was_promised),
