@@ -20,6 +20,10 @@
 #define DERIVED_COMPACTION_BYTES (64 * MIB)
 #define FOLDS_BUFFER_BYTES (8 * MIB)
 #define FOLDS_BUFFERS 2
+#define VIEWS_BUFFER_BYTES (16 * MIB)
+#define VIEWS_BUFFERS 3
+#define VIEWS_BUSY_FILES 12      /* of level 0: then views wait */
+#define VIEWS_STALL_FILES 100000 /* ... and then RocksDB would make everybody wait */
 #define CACHE_BYTES (32 * MIB)
 #define OPEN_FILES 512
 
@@ -27,14 +31,14 @@ enum { INFO_LOG_WARN = 2, RECOVER_TOLERATE_TAIL = 0, INDEX_TWO_LEVEL = 2 };
 
 #define ALL_FAMILIES (DB_FAMILIES + 1) /* RocksDB wants one named `default`, which stays empty */
 
-static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "folds", "default"};
+static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "folds", "views", "default"};
 
 struct db {
     rocksdb_t *rocks;
     rocksdb_column_family_handle_t *families[ALL_FAMILIES];
     rocksdb_options_t *options[ALL_FAMILIES]; /* the last one has those of the whole database too */
     rocksdb_cache_t *cache;
-    rocksdb_writeoptions_t *write, *write_sync;
+    rocksdb_writeoptions_t *write, *write_sync, *write_views;
     rocksdb_readoptions_t *read[DB_FAMILIES];
     rocksdb_envoptions_t *env;
     rocksdb_ingestexternalfileoptions_t *ingest;
@@ -130,6 +134,17 @@ static rocksdb_options_t *lookup_options(struct db *db, uint64_t buffer_bytes, i
     return o;
 }
 
+/* RocksDB makes every writer of the database wait for a family that is behind. This one must not do that to the log: its
+ * writers look at db_views_busy() instead, and what is left of RocksDB's limits is out of reach. */
+static rocksdb_options_t *views_options(struct db *db) {
+    rocksdb_options_t *o = lookup_options(db, VIEWS_BUFFER_BYTES, VIEWS_BUFFERS);
+    rocksdb_options_set_level0_slowdown_writes_trigger(o, VIEWS_STALL_FILES);
+    rocksdb_options_set_level0_stop_writes_trigger(o, VIEWS_STALL_FILES);
+    rocksdb_options_set_soft_pending_compaction_bytes_limit(o, 0);
+    rocksdb_options_set_hard_pending_compaction_bytes_limit(o, 0);
+    return o;
+}
+
 static rocksdb_options_t *whole_options(void) {
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_options_set_paranoid_checks(o, 1);
@@ -158,10 +173,13 @@ static void db_options_make(struct db *db) {
     db->options[DB_LOG] = log_options(db);
     db->options[DB_DERIVED] = lookup_options(db, MIB, 2);
     db->options[DB_FOLDS] = lookup_options(db, FOLDS_BUFFER_BYTES, FOLDS_BUFFERS);
+    db->options[DB_VIEWS] = views_options(db);
     db->options[DB_FAMILIES] = whole_options();
     db->write = rocksdb_writeoptions_create();
     db->write_sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(db->write_sync, 1);
+    db->write_views = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(db->write_views, 1);
     for (int i = 0; i < DB_FAMILIES; i++)
         db->read[i] = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(db->read[DB_LOG], 0); /* log.h keeps what was read of the log */
@@ -298,6 +316,7 @@ void db_close(struct db *db) {
     rocksdb_envoptions_destroy(db->env);
     for (int i = 0; i < DB_FAMILIES; i++)
         rocksdb_readoptions_destroy(db->read[i]);
+    rocksdb_writeoptions_destroy(db->write_views);
     rocksdb_writeoptions_destroy(db->write_sync);
     rocksdb_writeoptions_destroy(db->write);
     rocksdb_cache_destroy(db->cache);
@@ -396,14 +415,23 @@ static void batch_add(rocksdb_writebatch_t *batch, rocksdb_column_family_handle_
         rocksdb_writebatch_put_cf(batch, family, c->key.p, c->key.n, c->value.p, c->value.n);
 }
 
-int db_write(struct db *db, const struct db_change *changes, size_t n, bool sync, struct err *err) {
+static int batch_write(struct db *db, const struct db_change *changes, size_t n, rocksdb_writeoptions_t *how,
+                       const char *what, struct err *err) {
     char *text = NULL;
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     for (size_t i = 0; i < n; i++)
         batch_add(batch, db->families[changes[i].family], &changes[i]);
-    rocksdb_write(db->rocks, sync ? db->write_sync : db->write, batch, &text);
+    rocksdb_write(db->rocks, how, batch, &text);
     rocksdb_writebatch_destroy(batch);
-    return text ? db_failed(err, "writing the log", text) : 0;
+    return text ? db_failed(err, what, text) : 0;
+}
+
+int db_write(struct db *db, const struct db_change *changes, size_t n, bool sync, struct err *err) {
+    return batch_write(db, changes, n, sync ? db->write_sync : db->write, "writing the log", err);
+}
+
+int db_views_write(struct db *db, const struct db_change *changes, size_t n, struct err *err) {
+    return batch_write(db, changes, n, db->write_views, "writing a view", err);
 }
 
 int db_log_sync(struct db *db, struct err *err) {
@@ -487,10 +515,23 @@ int db_folds_reset(struct db *db, struct err *err) {
     return family_reset(db, DB_FOLDS, "emptying the folds family", err);
 }
 
-int db_folds_clear(struct db *db, struct str from, struct str to, struct err *err) {
+int db_views_reset(struct db *db, struct err *err) {
+    return family_reset(db, DB_VIEWS, "emptying the views family", err);
+}
+
+static int range_clear(struct db *db, enum db_family family, rocksdb_writeoptions_t *how, struct str from, struct str to,
+                       struct err *err) {
     char *text = NULL;
-    rocksdb_delete_range_cf(db->rocks, db->write, db->families[DB_FOLDS], from.p, from.n, to.p, to.n, &text);
-    return text ? db_failed(err, "clearing folds", text) : 0;
+    rocksdb_delete_range_cf(db->rocks, how, db->families[family], from.p, from.n, to.p, to.n, &text);
+    return text ? db_failed(err, "clearing a range of keys", text) : 0;
+}
+
+int db_folds_clear(struct db *db, struct str from, struct str to, struct err *err) {
+    return range_clear(db, DB_FOLDS, db->write, from, to, err);
+}
+
+int db_views_clear(struct db *db, struct str from, struct str to, struct err *err) {
+    return range_clear(db, DB_VIEWS, db->write_views, from, to, err);
 }
 
 /* --- figures */
@@ -499,6 +540,19 @@ static uint64_t property(const struct db *db, enum db_family family, const char 
     uint64_t v = 0;
     rocksdb_property_int_cf(db->rocks, family_of(db, family), name, &v);
     return v;
+}
+
+/* This one RocksDB tells as a text. */
+static unsigned long files_waiting(struct db *db) {
+    char *text = rocksdb_property_value_cf(db->rocks, family_of(db, DB_VIEWS), "rocksdb.num-files-at-level0");
+    unsigned long n = text ? strtoul(text, NULL, 10) : 0;
+    rocksdb_free(text);
+    return n;
+}
+
+bool db_views_busy(struct db *db) {
+    return property(db, DB_VIEWS, "rocksdb.num-immutable-mem-table") >= VIEWS_BUFFERS - 1 ||
+           files_waiting(db) >= VIEWS_BUSY_FILES;
 }
 
 void db_stats_get(struct db *db, struct db_stats *out) {
@@ -513,7 +567,8 @@ void db_stats_get(struct db *db, struct db_stats *out) {
 /* Tables of all memtables, which may be full and wait, while their WAL goes only when they are there; one compaction at
  * a time (of two background jobs one flushes), the largest, whose inputs go when its outputs are there. */
 uint64_t db_reserve_bytes(void) {
-    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES + FOLDS_BUFFERS * FOLDS_BUFFER_BYTES;
+    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES + FOLDS_BUFFERS * FOLDS_BUFFER_BYTES +
+                     VIEWS_BUFFERS * VIEWS_BUFFER_BYTES;
     uint64_t wal = LOG_BUFFER_BYTES + LOG_BUFFER_BYTES / 10; /* RocksDB preallocates the next one */
     uint64_t compaction = DERIVED_COMPACTION_BYTES + 2 * DERIVED_FILE_BYTES;
     return flush + wal + compaction + 16 * MIB;
