@@ -127,9 +127,11 @@ static void fallen(void *arg, const struct err *err) {
     store_report(s, "the store is read-only from now on", err);
 }
 
-/* Nothing follows the log yet. */
 static void advanced(void *arg) {
-    (void)arg;
+    struct store *s = arg;
+    struct index_head head;
+    index_head(s->index, &head);
+    feed_advance(&s->feed, head.position);
 }
 
 /* --- parsers */
@@ -204,7 +206,18 @@ uint64_t store_reserve_bytes(const struct store *s) {
     return db_reserve_bytes() + (max > usual ? 2 * 4 * (max - usual) : 0);
 }
 
+static int feed_start(struct store *s, struct err *err) {
+    struct index_head head;
+    index_head(s->index, &head);
+    int r = feed_init(&s->feed, head.position);
+    s->fed = r == 0;
+    return r < 0 ? err_set(err, -r, "the feed of followers cannot be made: errno %d", -r) : 0;
+}
+
 static int start(struct store *s, struct err *err) {
+    int r = feed_start(s, err);
+    if (r < 0)
+        return r;
     s->log = log_new(s->db, s->index);
     s->rejections = journal_new(REJECTIONS_BYTES);
     s->errors = journal_new(ERRORS_BYTES);
@@ -222,7 +235,7 @@ static int start(struct store *s, struct err *err) {
         .advanced = advanced,
         .arg = s,
     };
-    int r = sequencer_new(&s->sequencer, &options);
+    r = sequencer_new(&s->sequencer, &options);
     return r < 0 ? err_set(err, -r, "the sequencer cannot be started: errno %d", -r) : 0;
 }
 
@@ -252,6 +265,8 @@ static void release(struct store *s) {
         json_parser_free(s->parsers[i]);
     for (size_t i = 0; i < s->n_turns; i++)
         turn_destroy(s->turns[i]);
+    if (s->fed)
+        feed_deinit(&s->feed);
     pthread_mutex_destroy(&s->lock);
     domain_unref(s->domain);
     renders_free(s->renders);

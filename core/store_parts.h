@@ -4,6 +4,7 @@
 
 #include "db.h"
 #include "domain.h"
+#include "feed.h"
 #include "home.h"
 #include "index.h"
 #include "json.h"
@@ -27,6 +28,8 @@ struct store {
     struct log *log;
     struct sequencer *sequencer;
     struct journal *rejections, *errors;
+    struct feed feed; /* tells followers that the log has grown */
+    bool fed;         /* it has been made */
     uint64_t started;    /* microseconds since 1970 */
     char read_only[256]; /* why nothing may be written; empty when it may */
 
