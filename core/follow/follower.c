@@ -14,7 +14,7 @@
 #define NICE 10       /* of the thread: writers come first */
 #define COMMIT_MS 300 /* while it is behind */
 #define WAIT_MS 1000
-#define NO_ROOM_MS 250
+#define ROOM_MS 250
 #define LOOK_EVERY 32 /* events between two looks at the clock */
 #define RATE_MS 500   /* that a figure of the rate is made of */
 
@@ -137,8 +137,8 @@ static bool room_wait(struct follower *f) {
     while (!f->options.has_room(f->options.room_arg)) {
         if (is_stopping(f))
             return false;
-        state_set(f, FOLLOWER_NO_ROOM);
-        feed_wait(f->options.feed, UINT64_MAX, &f->woken, NO_ROOM_MS);
+        state_set(f, FOLLOWER_WAITING);
+        feed_wait(f->options.feed, UINT64_MAX, &f->woken, ROOM_MS);
     }
     return true;
 }

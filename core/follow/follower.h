@@ -20,9 +20,9 @@
 
 struct follower;
 
-enum {
-    FOLLOW_AGAIN = 1, /* forget what was not committed; single events are committed up to and including this one */
-    FOLLOW_HALT = 2,
+enum {                    /* apart from the outcomes of handlers, which mix with them */
+       FOLLOW_AGAIN = 16, /* forget what was not committed; single events are committed up to and including this one */
+       FOLLOW_HALT = 17,
 };
 
 /* All are called in the follower's thread, `changed` in any. */
@@ -46,7 +46,7 @@ struct follower_options {
     struct stream_source source;
     struct feed *feed;
     uint64_t position; /* the last event that is in already */
-    /* Whether there is room on the disk to commit; asked before each. */
+    /* Whether the disk takes a commit now; asked before each. Otherwise the follower waits, and asks again. */
     bool (*has_room)(void *arg);
     void *room_arg;
     const struct follower_ops *ops;
@@ -66,7 +66,7 @@ void follower_signal(struct follower *f);
 typedef void follower_work(void *arg, bool stopped);
 int follower_call(struct follower *f, follower_work *work, void *arg); /* 0 or -ENOMEM */
 
-enum follower_state { FOLLOWER_CATCHING_UP, FOLLOWER_LIVE, FOLLOWER_NO_ROOM, FOLLOWER_HALTED };
+enum follower_state { FOLLOWER_CATCHING_UP, FOLLOWER_LIVE, FOLLOWER_WAITING, FOLLOWER_HALTED };
 struct follower_status {
     enum follower_state state;
     uint64_t position; /* everything up to here has been committed, or nothing came of it */

@@ -20,7 +20,7 @@
 #define DERIVED_COMPACTION_BYTES (64 * MIB)
 #define FOLDS_BUFFER_BYTES (8 * MIB)
 #define FOLDS_BUFFERS 2
-#define VIEWS_BUFFER_BYTES (16 * MIB)
+#define VIEWS_BUFFER_BYTES (8 * MIB)
 #define VIEWS_BUFFERS 3
 #define VIEWS_BUSY_FILES 12      /* of level 0: then views wait */
 #define VIEWS_STALL_FILES 100000 /* ... and then RocksDB would make everybody wait */
