@@ -31,7 +31,7 @@ enum { INFO_LOG_WARN = 2, RECOVER_TOLERATE_TAIL = 0, INDEX_TWO_LEVEL = 2 };
 
 #define ALL_FAMILIES (DB_FAMILIES + 1) /* RocksDB wants one named `default`, which stays empty */
 
-static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "folds", "views", "default"};
+static const char *const family_names[ALL_FAMILIES] = {"log", "derived", "folds", "views", "cursors", "default"};
 
 struct db {
     rocksdb_t *rocks;
@@ -134,8 +134,8 @@ static rocksdb_options_t *lookup_options(struct db *db, uint64_t buffer_bytes, i
     return o;
 }
 
-/* RocksDB makes every writer of the database wait for a family that is behind. This one must not do that to the log: its
- * writers look at db_views_busy() instead, and what is left of RocksDB's limits is out of reach. */
+/* RocksDB makes every writer of the database wait for a family that is behind. This one must not do that to the log:
+ * its writers look at db_views_busy() instead, and what is left of RocksDB's limits is out of reach. */
 static rocksdb_options_t *views_options(struct db *db) {
     rocksdb_options_t *o = lookup_options(db, VIEWS_BUFFER_BYTES, VIEWS_BUFFERS);
     rocksdb_options_set_level0_slowdown_writes_trigger(o, VIEWS_STALL_FILES);
@@ -174,6 +174,7 @@ static void db_options_make(struct db *db) {
     db->options[DB_DERIVED] = lookup_options(db, MIB, 2);
     db->options[DB_FOLDS] = lookup_options(db, FOLDS_BUFFER_BYTES, FOLDS_BUFFERS);
     db->options[DB_VIEWS] = views_options(db);
+    db->options[DB_CURSORS] = lookup_options(db, MIB, 2);
     db->options[DB_FAMILIES] = whole_options();
     db->write = rocksdb_writeoptions_create();
     db->write_sync = rocksdb_writeoptions_create();
@@ -519,8 +520,8 @@ int db_views_reset(struct db *db, struct err *err) {
     return family_reset(db, DB_VIEWS, "emptying the views family", err);
 }
 
-static int range_clear(struct db *db, enum db_family family, rocksdb_writeoptions_t *how, struct str from, struct str to,
-                       struct err *err) {
+static int range_clear(struct db *db, enum db_family family, rocksdb_writeoptions_t *how, struct str from,
+                       struct str to, struct err *err) {
     char *text = NULL;
     rocksdb_delete_range_cf(db->rocks, how, db->families[family], from.p, from.n, to.p, to.n, &text);
     return text ? db_failed(err, "clearing a range of keys", text) : 0;
@@ -568,7 +569,7 @@ void db_stats_get(struct db *db, struct db_stats *out) {
  * a time (of two background jobs one flushes), the largest, whose inputs go when its outputs are there. */
 uint64_t db_reserve_bytes(void) {
     uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES + FOLDS_BUFFERS * FOLDS_BUFFER_BYTES +
-                     VIEWS_BUFFERS * VIEWS_BUFFER_BYTES;
+                     VIEWS_BUFFERS * VIEWS_BUFFER_BYTES + 2 * MIB;
     uint64_t wal = LOG_BUFFER_BYTES + LOG_BUFFER_BYTES / 10; /* RocksDB preallocates the next one */
     uint64_t compaction = DERIVED_COMPACTION_BYTES + 2 * DERIVED_FILE_BYTES;
     return flush + wal + compaction + 16 * MIB;

@@ -1,11 +1,12 @@
 /* RocksDB behind our errors; db.c alone includes rocksdb/c.h.
  *
- * Four column families. `log` is the truth: written through the write-ahead log, one batch a commit. `derived` can
+ * Five column families. `log` is the truth: written through the write-ahead log, one batch a commit. `derived` can
  * be made again from the log: written by whole sorted tables that are ingested, never through the WAL, so it can
  * lag behind the log but two parts of it never disagree. `folds` can be made again from the log and a domain: written
- * through the WAL too, so that what is in one batch with a block is there exactly when the block is. `views` can be made
- * again from the log and a domain: written in batches without the WAL, so that a crash takes it back to an earlier batch
- * of its own, and its writers neither wait for a sync nor add to one.
+ * through the WAL too, so that what is in one batch with a block is there exactly when the block is. `views` can be
+ * made again from the log and a domain: written in batches without the WAL, so that a crash takes it back to an earlier
+ * batch of its own, and its writers neither wait for a sync nor add to one. `cursors` is what cannot be made again: how
+ * far those have got who are told of events and say when they have dealt with them; written through the WAL.
  *
  * Thread safe, but for one db_iter or db_table in two threads at once. Failures are negative errno: -EIO for what
  * the disk or a checksum said (words in err), -ENOMEM; an absent key is DB_NOT_FOUND. */
@@ -19,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum db_family { DB_LOG, DB_DERIVED, DB_FOLDS, DB_VIEWS, DB_FAMILIES };
+enum db_family { DB_LOG, DB_DERIVED, DB_FOLDS, DB_VIEWS, DB_CURSORS, DB_FAMILIES };
 
 enum { DB_NOT_FOUND = 1 };
 
@@ -50,7 +51,7 @@ struct db_pair {
 };
 
 struct db_change {
-    enum db_family family; /* DB_LOG or DB_FOLDS; for db_views_write() DB_VIEWS */
+    enum db_family family; /* any but DB_DERIVED; DB_VIEWS for db_views_write() alone */
     struct str key, value;
     bool remove; /* the key, which need not be there; value is not looked at */
 };

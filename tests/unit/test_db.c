@@ -257,9 +257,9 @@ static void family_drop(struct place *p, const char *which) {
     rocksdb_options_t *o = rocksdb_options_create();
     char **names = rocksdb_list_column_families(o, p->path, &n, &text);
     assert_null(text);
-    const rocksdb_options_t *options[] = {o, o, o, o, o};
-    rocksdb_column_family_handle_t *families[5];
-    assert_in_range(n, 2, 5);
+    const rocksdb_options_t *options[] = {o, o, o, o, o, o};
+    rocksdb_column_family_handle_t *families[6];
+    assert_in_range(n, 2, 6);
     rocksdb_t *rocks =
         rocksdb_open_column_families(o, p->path, (int)n, (const char *const *)names, options, families, &text);
     assert_null(text);
