@@ -68,6 +68,13 @@ bool name_is_plain_text(struct str s) {
     return text_fault(s) == NULL;
 }
 
+bool name_is_utf8(struct str s) {
+    for (size_t at = 0; at < s.n;)
+        if (char_next(s, &at) == CHAR_INVALID)
+            return false;
+    return true;
+}
+
 static bool name_is_one_of(struct str s, const struct str *names, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (str_eq(s, names[i]))

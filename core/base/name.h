@@ -19,5 +19,6 @@ bool name_is_reserved_aggregate(struct str s); /* taken in a type's directory */
 /* True when s is valid UTF-8 without control characters (U+0000-001F, U+007F-009F), as CloudEvents 1.0 wants of
  * its String attributes. */
 bool name_is_plain_text(struct str s);
+bool name_is_utf8(struct str s);
 
 #endif
