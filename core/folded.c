@@ -213,22 +213,6 @@ int folded_stream_size(struct store *s, uint64_t aggregate, uint64_t from, uint6
     return rc;
 }
 
-/* The lines that a stored event has become, one behind the other. */
-static int lines_put(struct reader *r, const struct event *e, struct buf *out) {
-    struct fresh_event *fresh;
-    size_t n;
-    int rc = upcast_event(r->folder, r->type, e, &fresh, &n, &r->fault);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        const struct event line = upcast_line(e, &fresh[i]);
-        char *at = buf_reserve(out, event_size(&line));
-        if (!at)
-            return -ENOMEM;
-        out->n += (size_t)(event_render(&line, at) - at);
-    }
-    folder_reset(r->folder);
-    return rc;
-}
-
 /* Where to begin for an offset: the cursor, a snapshot, or the first version. */
 static int stream_seek(struct reader *r, uint64_t from, uint64_t offset, struct text_cursor *cursor) {
     struct snapshot_found found;
@@ -264,7 +248,8 @@ static ssize_t stream_put(struct reader *r, uint64_t to, uint64_t offset, char *
     stream_begin(&walk, &source, r->aggregate.no, cursor->position, to);
     while (done < n && (rc = stream_next(&walk, &e, &entry, &err)) == 0) {
         buf_clear(&lines);
-        rc = lines_put(r, &e, &lines);
+        rc = upcast_lines(r->folder, r->type, &e, &lines, &r->fault);
+        folder_reset(r->folder);
         if (rc != 0)
             break;
         uint64_t skip = offset + done - cursor->offset;

@@ -38,6 +38,9 @@ int upcast_event(struct folder *f, const struct domain_type *t, const struct eve
                  size_t *n, struct script_fault *fault);
 /* The line of stream.ndjson for one of them. */
 struct event upcast_line(const struct event *stored, const struct fresh_event *fresh);
+/* The lines that a stored event has become, one behind the other, appended. 0, SCRIPT_FAILED, -ENOMEM. */
+int upcast_lines(struct folder *f, const struct domain_type *t, const struct event *e, struct buf *out,
+                 struct script_fault *fault);
 
 /* --- folds */
 

@@ -129,3 +129,18 @@ struct event upcast_line(const struct event *stored, const struct fresh_event *f
     line.schema = fresh->definition->version;
     return line;
 }
+
+int upcast_lines(struct folder *f, const struct domain_type *t, const struct event *e, struct buf *out,
+                 struct script_fault *fault) {
+    struct fresh_event *fresh;
+    size_t n;
+    int r = upcast_event(f, t, e, &fresh, &n, fault);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct event line = upcast_line(e, &fresh[i]);
+        char *at = buf_reserve(out, event_size(&line));
+        if (!at)
+            return -ENOMEM;
+        out->n += (size_t)(event_render(&line, at) - at);
+    }
+    return r;
+}
