@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key_drop, key_text, key_serial;
+const char key_target, key_set, key_shape, key_digits, key_reject, key_null, key_drop, key_remove, key_text, key_serial;
 
 #define HOOK_EVERY 1000    /* instructions */
 #define HOOK_EVERY_SLOW 10 /* when instructions turn out to be long: comparisons of long strings, long calls */
@@ -174,6 +174,12 @@ void script_unstoppable(lua_State *L, int status) {
     struct call *call = script_of(L)->call;
     if (memory_broken(L, status) || call->broken || call->rejected)
         lua_error(L);
+}
+
+void memory_gone(lua_State *L) {
+    script_of(L)->call->broken = BROKEN_MACHINE;
+    luaL_error(L, "not enough memory");
+    abort();
 }
 
 /* --- faults */

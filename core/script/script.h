@@ -198,20 +198,26 @@ int script_upcast(struct script *s, script_value handler, const struct script_ev
 bool script_takes(struct script *s, script_value function, int n);
 
 /* key(event, state): under which keys a view files the event: a string, or a number, a boolean or a decimal (their JSON
- * text), or an array of such; nil, null and an empty array: none. Each once, in the order in which they came; the bytes
- * are in the arena. The state (0: nil) is protected as in decide. */
+ * text, numbers in one form as of a unique rule), or an array of such; nil, null and an empty array: none. Each once,
+ * in the order in which they came; the bytes are in the arena. A key has at most SCRIPT_KEY_BYTES of UTF-8; the empty
+ * one is one, too. The state (0: nil) is protected as in decide. */
+#define SCRIPT_KEY_BYTES 4096
 int script_key(struct script *s, script_value handler, const struct script_event *e, script_value state,
                struct arena *arena, struct str **keys, size_t *n, struct script_fault *fault);
 /* on(view, event, state): changes the view, or returns another one that takes its place (*view is then replaced), or
- * `remove`: *removed is then set. The state is protected. After a failure the view is half changed and of no use. What
- * it leaves is looked at as by script_check(). */
+ * `remove`: *removed is then set. The state is protected; what the view keeps of it is a copy. After a failure the view
+ * is half changed and of no use. What it leaves is looked at as by script_check(), but with more than
+ * SCRIPT_VIEW_VALUES values in it it is taken to be good: who freezes it must be ready for a fault. */
+#define SCRIPT_VIEW_VALUES 32
 int script_project(struct script *s, script_value handler, script_value *view, const struct script_event *e,
                    script_value state, bool *removed, struct script_fault *fault);
-/* output(view, key), the view protected: its JSON, appended. Without a handler (0) the view itself. */
+/* output(view, key), the view protected: the JSON of what it returns, appended; nil is a fault. Without a handler (0)
+ * that of the view itself. */
 int script_output(struct script *s, script_value handler, script_value view, struct str key, struct buf *out,
                   struct script_fault *fault);
-/* path(state), the state protected: the names of directories (strings, numbers, booleans, decimals, as keys are), at
- * most SCRIPT_PATH_MAX, each of 1 to 4096 bytes; *present is false for nil and null. In the arena. */
+/* path(state), the state protected: the names of directories (strings, numbers, booleans, decimals, as keys are; one
+ * alone may be without the array), at most SCRIPT_PATH_MAX, each of 1 to SCRIPT_KEY_BYTES bytes; *present is false for
+ * nil and null, and true with *n 0 for an empty array. In the arena. */
 #define SCRIPT_PATH_MAX 32
 int script_path(struct script *s, script_value handler, script_value state, struct arena *arena, struct str **names,
                 size_t *n, bool *present, struct script_fault *fault);

@@ -10,7 +10,7 @@
 struct check {
     lua_State *L;
     struct script *s;
-    int n;                                          /* values seen */
+    int n, most;                                    /* values seen, and how many may be */
     int depth;                                      /* of above[] */
     bool doubtful;                                  /* the real thing must say what is wrong, if anything */
     const void *above[2 * SCRIPT_CHECK_VALUES + 1]; /* the tables that the walk is in, and what they stand for */
@@ -125,7 +125,7 @@ static bool table_check(struct check *c) {
 /* The value on top. */
 static bool value_check(struct check *c) {
     lua_State *L = c->L;
-    if (c->n++ == SCRIPT_CHECK_VALUES)
+    if (c->n++ == c->most)
         return false;
     switch (lua_type(L, -1)) {
     case LUA_TTABLE:
@@ -155,23 +155,25 @@ static bool value_check(struct check *c) {
     }
 }
 
+enum checked check_top(lua_State *L, int most) {
+    struct check c;
+    int top = lua_gettop(L);
+    c.L = L;
+    c.s = script_of(L);
+    c.n = c.depth = 0;
+    c.most = most;
+    c.doubtful = false;
+    bool few = value_check(&c);
+    lua_settop(L, top);
+    return !few ? CHECKED_MANY : c.doubtful ? CHECKED_DOUBTFUL : CHECKED_GOOD;
+}
+
 int script_check(struct script *s, script_value v, struct script_fault *fault) {
     lua_State *L = s->L;
-    struct check c;
-    c.L = L;
-    c.s = s;
-    c.n = c.depth = 0;
-    c.doubtful = false;
     if (!lua_checkstack(L, LUA_MINSTACK))
         return -ENOMEM;
-    int top = lua_gettop(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, v);
-    bool few = v && value_check(&c);
-    lua_settop(L, top);
-    if (v && (!few || !c.doubtful))
-        return 0;
-    struct buf words = {0};
-    int r = script_freeze(s, v, &words, fault);
-    buf_free(&words);
-    return r;
+    enum checked checked = v ? check_top(L, SCRIPT_CHECK_VALUES) : CHECKED_DOUBTFUL;
+    lua_pop(L, 1);
+    return checked == CHECKED_DOUBTFUL ? freeze_check(s, v, "the state", fault) : 0;
 }

@@ -128,18 +128,13 @@ struct taking {
     size_t cap;
 };
 
-static void out_of_memory(lua_State *L) {
-    script_of(L)->call->broken = BROKEN_MACHINE;
-    luaL_error(L, "not enough memory");
-}
-
 static void made_add(lua_State *L, struct taking *taking, struct str type, struct str data) {
     struct script_list *out = taking->out;
     if (out->n == taking->cap) {
         size_t cap = taking->cap ? taking->cap * 2 : 4;
         struct script_made *moved = arena_alloc(taking->arena, cap * sizeof *moved);
         if (!moved)
-            out_of_memory(L);
+            memory_gone(L);
         if (out->n)
             memcpy(moved, out->items, out->n * sizeof *moved);
         out->items = moved;
@@ -147,7 +142,7 @@ static void made_add(lua_State *L, struct taking *taking, struct str type, struc
     }
     char *bytes = arena_alloc(taking->arena, type.n + data.n + JSON_PADDING);
     if (!bytes)
-        out_of_memory(L);
+        memory_gone(L);
     memcpy(bytes, data.p, data.n);
     memset(bytes + data.n, 0, JSON_PADDING);
     memcpy(bytes + data.n + JSON_PADDING, type.p, type.n);
@@ -365,8 +360,7 @@ struct unique {
     bool present;
 };
 
-/* One text for one number: of 7, 7.0, -0.0 and decimals like 7.00 the shortest. The value at `at` is replaced. */
-static void number_plain(lua_State *L, int at) {
+void number_plain(lua_State *L, int at) {
     struct decimal d;
     lua_Integer i;
     if (lua_type(L, at) == LUA_TNUMBER && lua_numbertointeger(lua_tonumber(L, at), &i) &&

@@ -93,6 +93,7 @@ struct shape_entry {
 #define SHAPE_SLOTS 4096 /* a power of two */
 #define SHAPES_MAX 2048
 #define SHAPE_GUESSES 256 /* a power of two */
+#define VIEW_SLOTS 256    /* a power of two */
 #define SHAPE_KEYS_MAX 64
 #define SHAPE_BYTES_MAX 4096
 
@@ -109,6 +110,9 @@ struct script {
     struct shape_entry *shapes; /* SHAPE_SLOTS, open addressing */
     size_t n_shapes;
     struct shape_entry *guesses[SHAPE_GUESSES]; /* by the look of their names */
+    /* Whether the view with this script_value, modulo the slots, was large when it was seen last: a guess that nothing
+     * but speed depends on. */
+    bool large_views[VIEW_SLOTS];
     struct buf scratch;
     struct json_parser *parser; /* of data that was kept; NULL until needed */
     struct arena arena;
@@ -132,6 +136,7 @@ extern const char key_digits; /* ...: name or index -> digits */
 extern const char key_reject; /* the error that reject() raises */
 extern const char key_null;   /* null */
 extern const char key_drop;   /* drop */
+extern const char key_remove; /* remove */
 extern const char key_text;   /* data that nothing has touched[...]: its JSON */
 extern const char key_serial; /* event[...]: its number in the call */
 
@@ -147,7 +152,8 @@ int64_t script_time(void);
 void script_time_forgive(lua_State *L, int64_t since);
 /* Raises again what no pcall() may stop: a broken limit, a rejection. The error object is on top. */
 void script_unstoppable(lua_State *L, int status);
-script_value script_keep(lua_State *L); /* pops */
+_Noreturn void memory_gone(lua_State *L); /* raises: malloc() has failed */
+script_value script_keep(lua_State *L);   /* pops */
 void fault_text_set(struct script_fault *fault, struct str text);
 
 /* --- script_file.c */
@@ -229,6 +235,21 @@ void path_enter(lua_State *L, struct path *path);
 const void *data_check(lua_State *L, int at, const struct path *path);
 bool utf8_is_valid(const char *p, size_t n);
 
+/* --- script_check.c */
+
+enum checked {
+    CHECKED_GOOD,
+    CHECKED_DOUBTFUL, /* freeze_check() must say what is wrong, if anything */
+    CHECKED_MANY,     /* more than `most` values */
+};
+/* Looks at the value on top as script_check() does; raises nothing. */
+enum checked check_top(lua_State *L, int most);
+
+/* --- script_state.c */
+
+/* script_freeze() for what it says of a value that faults call `name`. */
+int freeze_check(struct script *s, script_value v, const char *name, struct script_fault *fault);
+
 /* --- script_told.c */
 
 #define TOLD_KEPT "an event cannot be kept: keep its members"
@@ -253,6 +274,11 @@ void shield_push(lua_State *L, int at);
 void shield_value_push(lua_State *L, int at);
 /* Pushes the table that holds what the one at `at` shows. Raises for the proxy of a call that is over. */
 enum seen_through target_push(lua_State *L, int at);
+/* Pushes the value at `at` for a handler that may keep parts of it: a small table as a copy, a large one behind a
+ * shield. What was kept is made good by shields_copy(). */
+void copy_or_shield_push(lua_State *L, int at);
+/* Puts copies in the place of all that is behind a shield in the value at `at`. */
+void shields_copy(lua_State *L, int at);
 void shields_enter(struct script *s, struct call *call);
 void shields_leave(struct script *s, struct call *call);
 
@@ -269,5 +295,7 @@ void handler_open(lua_State *L);
 int handler_event(lua_State *L);
 int handler_reject(lua_State *L);
 void made_forget(struct script *s, struct call *call);
+/* One form for one number: of 7, 7.0, -0.0 and decimals like 7.00 the shortest. The value at `at` is replaced. */
+void number_plain(lua_State *L, int at);
 
 #endif

@@ -263,6 +263,8 @@ static void base_open(lua_State *L) {
     lua_setfield(L, -2, "null");
     lua_pushlightuserdata(L, (void *)&key_drop);
     lua_setfield(L, -2, "drop");
+    lua_pushlightuserdata(L, (void *)&key_remove);
+    lua_setfield(L, -2, "remove");
 }
 
 static void string_open(lua_State *L) {

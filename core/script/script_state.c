@@ -266,6 +266,7 @@ static void freeze_value(struct freezing *f, int at) {
 
 struct freezing_call {
     script_value value;
+    const char *name;
     struct buf *out;
 };
 
@@ -275,7 +276,7 @@ static int freeze_run(lua_State *L) {
     f.L = L;
     f.out = call->out;
     f.n_tables = 0;
-    f.path.root = "the state";
+    f.path.root = call->name;
     f.path.depth = 0;
     lua_pushnil(L);
     if (call->value) {
@@ -293,13 +294,24 @@ static int freeze_run(lua_State *L) {
     return 0;
 }
 
-int script_freeze(struct script *s, script_value v, struct buf *out, struct script_fault *fault) {
-    struct freezing_call freezing = {v, out};
+static int freeze_as(struct script *s, script_value v, const char *name, struct buf *out, struct script_fault *fault) {
+    struct freezing_call freezing = {v, name, out};
     struct call call = {.unlimited = true};
     size_t before = out->n;
     int rc = script_run(s, freeze_run, &freezing, &call, fault);
     if (rc)
         out->n = before;
+    return rc;
+}
+
+int script_freeze(struct script *s, script_value v, struct buf *out, struct script_fault *fault) {
+    return freeze_as(s, v, "the state", out, fault);
+}
+
+int freeze_check(struct script *s, script_value v, const char *name, struct script_fault *fault) {
+    struct buf unread = {0};
+    int rc = freeze_as(s, v, name, &unread, fault);
+    buf_free(&unread);
     return rc;
 }
 

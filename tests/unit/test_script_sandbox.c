@@ -17,7 +17,7 @@ static void what_is_not_there(void **state) {
     assert_gives(f, "return ('').dump == nil", "true");
     assert_gives(f, "local t = {} for k in pairs(_ENV) do t[#t + 1] = k end return table.concat(t, ' ')",
                  "\"array assert decimal drop error event has ipairs math next null pairs pcall rawequal rawget rawlen "
-                 "reject require select string table tonumber tostring type utf8 xpcall\"");
+                 "reject remove require select string table tonumber tostring type utf8 xpcall\"");
 }
 
 static void nothing_shared_can_be_written_to(void **state) {
