@@ -4,6 +4,7 @@
 #include "refold.h"
 #include "registry.h"
 #include "store_parts.h"
+#include "views_private.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -139,7 +140,9 @@ static int adoption_run(struct adoption *a, struct err *err) {
         r = registry_check(a->domain, s->index, &a->fresh, &a->n_fresh, err);
     if (r == 0 && store_read_only(s)) {
         domain_unref(current);
-        return adopt_for_reading(a);
+        r = adopt_for_reading(a);
+        views_adopt(s->views, a->domain);
+        return r;
     }
     if (r == 0)
         r = handlers_make(a, err);
@@ -152,6 +155,8 @@ static int adoption_run(struct adoption *a, struct err *err) {
         r = refold_sweep(a->refold, err);
     if (r == -EIO)
         sequencer_fail(s->sequencer, err);
+    if (r == 0)
+        views_adopt(s->views, a->domain);
     return r;
 }
 

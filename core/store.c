@@ -8,6 +8,7 @@
 #include "store_parts.h"
 #include "text.h"
 #include "turn.h"
+#include "views_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -253,6 +254,7 @@ static int open_parts(struct store *s, const char *path, struct err *err) {
 }
 
 static void release(struct store *s) {
+    views_free(s->views);
     sequencer_free(s->sequencer);
     log_free(s->log);
     index_close(s->index);
@@ -299,6 +301,8 @@ int store_open(struct store **out, const char *path, const struct store_options 
     pthread_mutex_init(&s->adopting, NULL);
     int r = open_parts(s, path, err);
     if (r == 0 && s->options.domain)
+        r = views_new(&s->views, s, err);
+    if (r == 0 && s->options.domain)
         r = store_adopt(s, err);
     else if (r == 0)
         warn_domain(s);
@@ -312,6 +316,8 @@ int store_open(struct store **out, const char *path, const struct store_options 
 
 void store_stop(struct store *s) {
     atomic_store(&s->stopping, true);
+    if (s->views)
+        views_stop(s->views);
 }
 
 int store_close(struct store *s) {
@@ -320,11 +326,13 @@ int store_close(struct store *s) {
     store_stop(s);
     pthread_mutex_lock(&s->adopting);
     pthread_mutex_unlock(&s->adopting);
+    int views = views_free(s->views);
+    s->views = NULL;
     sequencer_free(s->sequencer);
     s->sequencer = NULL;
     bool writable = !s->read_only[0] && !s->failure.code;
     int r = writable ? store_sync(s) : 0;
-    if (s->failure.code)
+    if (s->failure.code || views < 0)
         r = -EIO;
     release(s);
     return r;

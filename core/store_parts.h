@@ -1,4 +1,5 @@
-/* What a store is made of; for store.c, channel.c, text.c and status.c alone. */
+/* What a store is made of; for the parts of the engine that have several of its parts in hand: the files of core/
+ * itself, channel.c, and what follows or queries the log. */
 #ifndef ESFS_STORE_PARTS_H
 #define ESFS_STORE_PARTS_H
 
@@ -19,6 +20,7 @@
 #define STORE_TURNS 8
 
 struct turn;
+struct views;
 
 struct store {
     struct store_options options;
@@ -28,8 +30,8 @@ struct store {
     struct log *log;
     struct sequencer *sequencer;
     struct journal *rejections, *errors;
-    struct feed feed; /* tells followers that the log has grown */
-    bool fed;         /* it has been made */
+    struct feed feed;    /* tells followers that the log has grown */
+    bool fed;            /* it has been made */
     uint64_t started;    /* microseconds since 1970 */
     char read_only[256]; /* why nothing may be written; empty when it may */
 
@@ -44,6 +46,7 @@ struct store {
     pthread_mutex_t adopting; /* held while a domain is being brought into force */
     atomic_bool stopping;     /* whoever is at it should give up */
     struct renders *renders;  /* folded.c: what was rendered lately */
+    struct views *views;      /* NULL without a domain */
 };
 
 /* Loads the domain's directory and brings it into force; see store_reload(). */

@@ -1,10 +1,12 @@
-/* esfsctl rebuild STORE: empties what is derived and makes it again from the log, which is not touched. */
+/* esfsctl rebuild STORE: empties what is derived and makes it again from the log, which is not touched. What views have
+ * made is removed: the next mount with the domain makes it again. */
 #include "ctl.h"
 #include "ctl_offline.h"
 #include "index.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static double seconds_since(const struct timespec *begin) {
@@ -20,6 +22,11 @@ static int store_rebuild(struct offline *o, const char *path) {
     clock_gettime(CLOCK_MONOTONIC, &begin);
     if (index_rebuild(o->db, home_id(o->home), &err) < 0 || offline_tail(o, &tail, &err) < 0)
         return ctl_fail("rebuild", err.text);
+    int r = home_remove_views(o->home);
+    if (r < 0) {
+        err_set(&err, -r, "%s: %s", home_views_path(o->home), strerror(-r));
+        return ctl_fail("rebuild", err.text);
+    }
     double seconds = seconds_since(&begin);
     printf("%s: rebuilt from %" PRIu64 " events in %.1f s (%.0f events/s)\n", path, tail.position, seconds,
            (double)tail.position / seconds);

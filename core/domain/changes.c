@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define CHANGES_KEPT (1 << 20) /* bytes of memory that are kept for the next batch */
+
 static int changes_add(struct changes *c, struct str key, struct str value, bool remove) {
     if (c->n == c->room) {
         size_t room = c->room ? c->room * 2 : 64;
@@ -15,7 +17,8 @@ static int changes_add(struct changes *c, struct str key, struct str value, bool
     struct str k = arena_copy(&c->arena, key), v = arena_copy(&c->arena, value);
     if (!k.p || (value.n && !v.p))
         return -ENOMEM;
-    c->list[c->n++] = (struct db_change){.family = DB_FOLDS, .key = k, .value = v, .remove = remove};
+    c->list[c->n++] =
+        (struct db_change){.family = c->views ? DB_VIEWS : DB_FOLDS, .key = k, .value = v, .remove = remove};
     return 0;
 }
 
@@ -27,8 +30,13 @@ int changes_remove(struct changes *c, struct str key) {
     return changes_add(c, key, (struct str){NULL, 0}, true);
 }
 
+void changes_clear(struct changes *c) {
+    arena_reset(&c->arena, CHANGES_KEPT);
+    c->n = 0;
+}
+
 void changes_free(struct changes *c) {
     arena_free(&c->arena);
     free(c->list);
-    *c = (struct changes){0};
+    *c = (struct changes){.views = c->views};
 }

@@ -79,19 +79,49 @@ static int fold_hash(struct domain *d, size_t type, const bool *required, struct
     uint8_t hash[DIGEST_CHAIN];
     const struct folding f = {d->own->definitions[type], required};
     _Static_assert(DOMAIN_FOLD_HASH <= DIGEST_CHAIN, "the hash is cut");
-    for (size_t i = 0; i < d->own->files.n; i++)
-        d->own->files.items[i].required |= required[i];
     if (files_hash(&d->own->files, STR(DOMAIN_FOLD_RULES), folding_file, &f, hash) < 0)
         return memory_fault(err);
     memcpy(d->types[type].fold, hash, DOMAIN_FOLD_HASH);
     return 0;
 }
 
-static int definition_seen(void *arg, struct domain_vm *vm, struct script *s, size_t type, script_value table,
+/* What a view's output depends on: its own file, and how the types that it follows are folded. */
+static int view_hash(struct domain *d, size_t view, const bool *required, struct err *err) {
+    struct domain_view *v = &d->views[view];
+    uint8_t own[DIGEST_CHAIN], hash[DIGEST_CHAIN];
+    const struct folding f = {d->own->definitions[d->n_types + view], required};
+    struct str *parts = calloc(2 * v->n_from + 1, sizeof *parts);
+    if (!parts || files_hash(&d->own->files, STR(DOMAIN_VIEW_RULES), folding_file, &f, own) < 0) {
+        free(parts);
+        return memory_fault(err);
+    }
+    parts[0] = (struct str){(const char *)own, sizeof own};
+    for (size_t i = 0; i < v->n_from; i++) {
+        parts[2 * i + 1] = (struct str){v->from[i]->name.p, v->from[i]->name.n + 1};
+        parts[2 * i + 2] = (struct str){(const char *)v->from[i]->fold, DOMAIN_FOLD_HASH};
+    }
+    digest_chain(parts, 2 * v->n_from + 1, hash);
+    memcpy(v->hash, hash, DOMAIN_FOLD_HASH);
+    free(parts);
+    return 0;
+}
+
+static void libraries_note(struct domain *d, const bool *required) {
+    for (size_t i = 0; i < d->own->files.n; i++)
+        d->own->files.items[i].required |= required[i];
+}
+
+static int definition_seen(void *arg, struct domain_vm *vm, struct script *s, size_t definition, script_value table,
                            struct err *err) {
     struct domain *d = arg;
-    int r = domain_type_read(d, type, s, table, err);
-    return r < 0 ? r : fold_hash(d, type, domain_vm_required(vm), err);
+    const bool *required = domain_vm_required(vm);
+    libraries_note(d, required);
+    if (definition < d->n_types) {
+        int r = domain_type_read(d, definition, s, table, err);
+        return r < 0 ? r : fold_hash(d, definition, required, err);
+    }
+    int r = domain_view_read(d, definition - d->n_types, s, table, err);
+    return r < 0 ? r : view_hash(d, definition - d->n_types, required, err);
 }
 
 static int type_order(const void *a, const void *b) {
@@ -118,6 +148,29 @@ static int types_make(struct domain *d, struct err *err) {
     return 0;
 }
 
+static int view_order(const void *a, const void *b) {
+    return domain_str_compare(((const struct domain_view *)a)->name, ((const struct domain_view *)b)->name);
+}
+
+static int views_make(struct domain *d, struct err *err) {
+    struct domain_private *own = d->own;
+    size_t n = own->files.n;
+    d->views = arena_alloc(&own->arena, n * sizeof *d->views + 1);
+    own->view_layouts = arena_alloc(&own->arena, n * sizeof *own->view_layouts + 1);
+    if (!d->views || !own->view_layouts)
+        return memory_fault(err);
+    for (size_t i = 0; i < n; i++)
+        if (own->files.items[i].kind == DOMAIN_VIEW)
+            d->views[d->n_views++] =
+                (struct domain_view){.name = own->files.items[i].name, .file = own->files.items[i].path};
+    if (d->n_views)
+        qsort(d->views, d->n_views, sizeof *d->views, view_order);
+    for (size_t i = 0; i < d->n_views; i++)
+        own->definitions[d->n_types + i] =
+            domain_file_find(&own->files, DOMAIN_VIEW, (struct str){0}, d->views[i].name, 0);
+    return 0;
+}
+
 static int domain_read(struct domain *d, const struct domain_options *options, struct err *err) {
     struct domain_private *own = d->own;
     struct domain_vm *vm = NULL;
@@ -126,6 +179,8 @@ static int domain_read(struct domain *d, const struct domain_options *options, s
         r = memory_fault(err);
     if (r == 0)
         r = types_make(d, err);
+    if (r == 0)
+        r = views_make(d, err);
     if (r == 0)
         r = domain_schemas_read(d, options, err);
     if (r == 0)
@@ -194,7 +249,7 @@ static const void *by_name(const void *items, size_t n, size_t size, struct str 
 }
 
 _Static_assert(offsetof(struct domain_type, name) == 0 && offsetof(struct domain_command, name) == 0 &&
-                   offsetof(struct domain_event, name) == 0,
+                   offsetof(struct domain_event, name) == 0 && offsetof(struct domain_view, name) == 0,
                "by_name() reads the name in front");
 
 const struct domain_type *domain_type(const struct domain *d, struct str name) {
@@ -207,4 +262,15 @@ const struct domain_command *domain_command(const struct domain_type *t, struct 
 
 const struct domain_event *domain_event(const struct domain_type *t, struct str name) {
     return by_name(t->events, t->n_events, sizeof *t->events, name);
+}
+
+const struct domain_view *domain_view(const struct domain *d, struct str name) {
+    return by_name(d->views, d->n_views, sizeof *d->views, name);
+}
+
+bool domain_view_follows(const struct domain_view *v, const struct domain_type *t) {
+    for (size_t i = 0; i < v->n_from; i++)
+        if (v->from[i] == t)
+            return true;
+    return false;
 }

@@ -200,14 +200,23 @@ static int definition_visit(struct walk *w, const struct entry *e) {
     return r < 0 ? r : file_add(w, e, (struct domain_file){.type = type});
 }
 
-static int library_visit(struct walk *w, const struct entry *e) {
+/* A file that is known by its name alone: a library, a view. */
+static int named_visit(struct walk *w, const struct entry *e, const char *what, const char *directory) {
     struct str name;
     if (e->is_directory)
-        return entry_fault(w, e, "is a directory: libraries lie in lib/ itself");
+        return entry_fault(w, e, directory);
     if (!name_has_end(e->name, ".lua", &name))
         return entry_pass(w, e, ".lua");
-    int r = name_check(w, e, name, "a library");
+    int r = name_check(w, e, name, what);
     return r < 0 ? r : file_add(w, e, (struct domain_file){.name = name});
+}
+
+static int library_visit(struct walk *w, const struct entry *e) {
+    return named_visit(w, e, "a library", "is a directory: libraries lie in lib/ itself");
+}
+
+static int view_visit(struct walk *w, const struct entry *e) {
+    return named_visit(w, e, "a view", "is a directory: views lie in views/ itself");
 }
 
 /* The number behind the last dot, which is cut off: from 1, no zeros in front. */
@@ -285,6 +294,8 @@ static int rooms_read(struct walk *w, int root) {
     int r = room_read(w, root, "aggregates", DOMAIN_AGGREGATE, definition_visit);
     if (r == 0)
         r = room_read(w, root, "lib", DOMAIN_LIBRARY, library_visit);
+    if (r == 0)
+        r = room_read(w, root, "views", DOMAIN_VIEW, view_visit);
     return r < 0 ? r : room_read(w, root, "schemas", DOMAIN_EVENT_SCHEMA, schemas_visit);
 }
 

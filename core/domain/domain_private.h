@@ -16,15 +16,23 @@
 
 /* Changes when this engine folds the same events with the same handlers to another state. */
 #define DOMAIN_FOLD_RULES "esfs fold 1"
+/* Changes when this engine makes something else of the same view of the same events. */
+#define DOMAIN_VIEW_RULES "esfs view 1"
 
 /* --- files */
 
-enum domain_file_kind { DOMAIN_AGGREGATE, DOMAIN_LIBRARY, DOMAIN_EVENT_SCHEMA, DOMAIN_COMMAND_SCHEMA };
+enum domain_file_kind {
+    DOMAIN_AGGREGATE,
+    DOMAIN_LIBRARY,
+    DOMAIN_EVENT_SCHEMA,
+    DOMAIN_COMMAND_SCHEMA,
+    DOMAIN_VIEW,
+};
 
 struct domain_file {
     enum domain_file_kind kind;
     struct str path;       /* "schemas/order/OrderPlaced.2.json", a NUL behind it */
-    struct str type, name; /* aggregate: type; library: name; schema: both */
+    struct str type, name; /* aggregate: type; library, view: name; schema: both */
     uint32_t version;      /* of a schema */
     struct str text;       /* JSON_PADDING readable bytes behind it */
     bool required;         /* a library that some definition asked for while it was loaded */
@@ -36,7 +44,7 @@ struct domain_files {
     struct buf unread; /* a line each for what was passed over or is missing; to be freed */
 };
 
-/* Reads aggregates/, lib/ and schemas/; texts and names live in the arena. Errors as domain_load(). */
+/* Reads aggregates/, lib/, schemas/ and views/; texts and names live in the arena. Errors as domain_load(). */
 int domain_files_read(struct domain_files *out, const char *directory, struct arena *arena, struct err *err);
 struct domain_file *domain_file_find(const struct domain_files *files, enum domain_file_kind kind, struct str type,
                                      struct str name, uint32_t version);
@@ -54,8 +62,9 @@ struct domain_private {
     struct arena arena;
     struct domain_files files;
     struct script_limits limits;
-    struct domain_file **definitions; /* of each type, in the order of the types */
-    struct domain_layout *layouts;    /* likewise */
+    struct domain_file **definitions; /* of each type, in the order of the types, then of each view */
+    struct domain_layout *layouts;    /* of each type */
+    size_t *view_layouts;             /* of each view: its first handler; the parts come first, then `on` */
     size_t n_handlers;                /* of a vm */
     pthread_mutex_t mutex;
     struct domain_vm *idle[DOMAIN_IDLE_VMS]; /* these hold no reference */
@@ -76,9 +85,12 @@ int domain_schema_compare(const struct domain_schema *a, const struct domain_sch
 /* Reads what a definition file returned into d->types[i], whose name and file are set, and lays out its handlers. */
 int domain_type_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
 
-/* A vm that holds no reference, with every definition loaded. `seen` (may be NULL) is called with each type's table as
- * it comes; domain_vm_required() then tells. */
-typedef int domain_vm_seen(void *arg, struct domain_vm *vm, struct script *s, size_t type, script_value table,
+/* The same for d->views[i]. */
+int domain_view_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
+
+/* A vm that holds no reference, with every definition loaded. `seen` (may be NULL) is called with each definition's
+ * table as it comes; domain_vm_required() then tells. */
+typedef int domain_vm_seen(void *arg, struct domain_vm *vm, struct script *s, size_t definition, script_value table,
                            struct err *err);
 int domain_vm_make(struct domain_vm **out, struct domain *d, domain_vm_seen *seen, void *arg, struct err *err);
 void domain_vm_destroy(struct domain_vm *vm);

@@ -41,8 +41,8 @@ static int load_fault(const struct domain_file *file, int r, const struct script
     return err_set(err, EINVAL, "%s:%d: %s", f->file, f->line, f->text);
 }
 
-static int definition_load(struct domain_vm *vm, size_t type, script_value *table, struct err *err) {
-    const struct domain_file *file = vm->domain->own->definitions[type];
+static int definition_load(struct domain_vm *vm, size_t i, script_value *table, struct err *err) {
+    const struct domain_file *file = vm->domain->own->definitions[i];
     struct script_fault fault = {0};
     if (vm->required)
         memset(vm->required, 0, vm->domain->own->files.n * sizeof *vm->required);
@@ -96,13 +96,27 @@ static void type_bind(struct domain_vm *vm, size_t type, script_value table) {
     script_drop(s, events);
 }
 
+static void view_bind(struct domain_vm *vm, size_t view, script_value table) {
+    static const char *const parts[DOMAIN_VIEW_PARTS] = {"key", "init", "output", "path"};
+    const struct domain_view *v = &vm->domain->views[view];
+    size_t at = vm->domain->own->view_layouts[view];
+    for (size_t i = 0; i < DOMAIN_VIEW_PARTS; i++)
+        vm->handlers[at++] = script_member(vm->script, table, parts[i]);
+    for (size_t i = 0; i < v->n_on; i++)
+        vm->handlers[at++] = member_at(vm->script, table, "on", v->on[i].p);
+}
+
 /* --- making */
 
-/* Loads the definition of each type; `seen` reads the tables of the first vm, so that afterwards it is known how many
+static size_t definition_count(const struct domain *d) {
+    return d->n_types + d->n_views;
+}
+
+/* Loads each definition; `seen` reads the tables of the first vm, so that afterwards it is known how many
  * handlers there are. */
 static int tables_load(struct domain_vm *vm, domain_vm_seen *seen, void *arg, script_value *tables, struct err *err) {
     int r = 0;
-    for (size_t i = 0; r == 0 && i < vm->domain->n_types; i++) {
+    for (size_t i = 0; r == 0 && i < definition_count(vm->domain); i++) {
         r = definition_load(vm, i, &tables[i], err);
         if (r == 0 && seen)
             r = seen(arg, vm, vm->script, i, tables[i], err);
@@ -116,11 +130,13 @@ static int handlers_bind(struct domain_vm *vm, const script_value *tables, struc
         return err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; i < vm->domain->n_types; i++)
         type_bind(vm, i, tables[i]);
+    for (size_t i = 0; i < vm->domain->n_views; i++)
+        view_bind(vm, i, tables[vm->domain->n_types + i]);
     return 0;
 }
 
 static int definitions_load(struct domain_vm *vm, domain_vm_seen *seen, void *arg, struct err *err) {
-    size_t n = vm->domain->n_types;
+    size_t n = definition_count(vm->domain);
     script_value *tables = calloc(n + 1, sizeof *tables);
     if (!tables)
         return err_set(err, ENOMEM, "out of memory");
@@ -248,4 +264,31 @@ script_value domain_vm_upcast(struct domain_vm *vm, const struct domain_type *t,
 
 script_value domain_vm_rule(struct domain_vm *vm, const struct domain_type *t, const struct domain_rule *r) {
     return vm->handlers[layout_of(vm, t)->rule + (size_t)(r - t->rules)];
+}
+
+script_value domain_vm_view(struct domain_vm *vm, const struct domain_view *v, enum domain_view_part part) {
+    return vm->handlers[vm->domain->own->view_layouts[v - vm->domain->views] + part];
+}
+
+/* The place of a name in `on`, which is sorted; n_on when it is not there. */
+static size_t on_find(const struct domain_view *v, struct str name) {
+    size_t low = 0, high = v->n_on;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = domain_str_compare(name, v->on[middle]);
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return v->n_on;
+}
+
+script_value domain_vm_view_on(struct domain_vm *vm, const struct domain_view *v, struct str event) {
+    size_t i = on_find(v, event);
+    if (i == v->n_on)
+        i = on_find(v, STR("*"));
+    return i < v->n_on ? domain_vm_view(vm, v, DOMAIN_VIEW_PARTS + (enum domain_view_part)i) : 0;
 }

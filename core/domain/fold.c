@@ -132,6 +132,13 @@ void fold_drop(struct folder *f, struct fold *fold) {
     fold->state = 0;
 }
 
+int fold_evolve(struct folder *f, const struct domain_type *t, struct fold *fold, const struct fresh_event *fresh,
+                const struct script_event *told, struct script_fault *fault) {
+    if (!fresh->definition->evolves)
+        return 0;
+    return script_evolve(script_of(f), domain_vm_evolve(f->vm, t, fresh->definition), &fold->state, told, fault);
+}
+
 static int evolve(struct folder *f, const struct domain_type *t, struct fold *fold, const struct event *e,
                   struct fresh_event *fresh, struct script_fault *fault) {
     struct script_event told;
@@ -142,9 +149,7 @@ static int evolve(struct folder *f, const struct domain_type *t, struct fold *fo
         r = fold_parse(f, fresh->data, &fresh->tree, fault);
     if (r == 0)
         r = fold_told(f, e, fresh, &told, fault);
-    if (r == 0)
-        r = script_evolve(script_of(f), domain_vm_evolve(f->vm, t, fresh->definition), &fold->state, &told, fault);
-    return r;
+    return r == 0 ? fold_evolve(f, t, fold, fresh, &told, fault) : r;
 }
 
 int fold_event(struct folder *f, const struct domain_type *t, struct fold *fold, const struct event *e,

@@ -1,4 +1,4 @@
-/* What upcast.c and fold.c share. */
+/* What upcast.c and fold.c share, and followers that fold and look at the event at once. */
 #ifndef ESFS_FOLD_PRIVATE_H
 #define ESFS_FOLD_PRIVATE_H
 
@@ -18,5 +18,8 @@ int fold_parse(struct folder *f, struct str text, const struct json_value **out,
 /* What handlers are told of an event; in the folder's arena. 0 or -ENOMEM. */
 int fold_told(struct folder *f, const struct event *e, const struct fresh_event *fresh, struct script_event *out,
               struct script_fault *fault);
+/* Takes in an event that handlers are told of in these words; version and position are the caller's to set. */
+int fold_evolve(struct folder *f, const struct domain_type *t, struct fold *fold, const struct fresh_event *fresh,
+                const struct script_event *told, struct script_fault *fault);
 
 #endif

@@ -33,7 +33,7 @@ struct follower {
     /* the thread's own */
     uint64_t taken;     /* the last event that was taken in */
     uint64_t committed; /* ... and committed */
-    uint64_t alone;     /* up to here every event is committed by itself */
+    uint64_t alone;     /* this event is to be taken in, and committed, by itself */
     uint64_t begun;     /* ms: when the first uncommitted event was taken in */
     uint64_t rate_from, rate_at;
 
@@ -174,9 +174,12 @@ static int again(struct follower *f, uint64_t position) {
 
 static int event_take(struct follower *f, struct event *e) {
     struct err err = {0};
-    bool alone = e->position <= f->alone || f->taken == f->committed;
+    bool apart = e->position == f->alone;
+    if (apart && commit(f) < 0)
+        return FOLLOW_HALT;
+    bool alone = f->taken == f->committed;
     stream_complete(&f->options.source, e);
-    if (f->taken == f->committed)
+    if (alone)
         f->begun = now_ms();
     int r = f->options.ops->event(f->options.arg, e, alone, &err);
     if (r == FOLLOW_AGAIN)
@@ -190,7 +193,7 @@ static int event_take(struct follower *f, struct event *e) {
         return FOLLOW_HALT;
     }
     f->taken = e->position;
-    return e->position <= f->alone ? commit(f) : 0;
+    return apart ? commit(f) : 0;
 }
 
 /* Whether what is uncommitted has waited long enough. */

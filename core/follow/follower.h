@@ -7,9 +7,9 @@
  * always what the events up to its cursor make. At the head of the log each burst of events is committed at once;
  * further behind less often.
  *
- * `event` may ask for what was taken in since the last commit to be given again, one event a commit (FOLLOW_AGAIN), or
- * for the follower to halt (FOLLOW_HALT): its cursor then stays before the event, and the reason is told, until the
- * follower is stopped. */
+ * `event` may ask for what was taken in since the last commit to be given again, itself in a batch of its own
+ * (FOLLOW_AGAIN), or for the follower to halt (FOLLOW_HALT): its cursor then stays before the event, and the reason is
+ * told, until the follower is stopped. */
 #ifndef ESFS_FOLLOWER_H
 #define ESFS_FOLLOWER_H
 
@@ -21,7 +21,7 @@
 struct follower;
 
 enum {                    /* apart from the outcomes of handlers, which mix with them */
-       FOLLOW_AGAIN = 16, /* forget what was not committed; single events are committed up to and including this one */
+       FOLLOW_AGAIN = 16, /* forget what was not committed; then this event is taken in with nothing uncommitted */
        FOLLOW_HALT = 17,
 };
 

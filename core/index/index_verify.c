@@ -218,8 +218,6 @@ int index_rebuild_sized(struct db *db, const uint8_t *store_id, const struct ind
     int r = db_derived_reset(db, err);
     if (r == 0)
         r = db_folds_reset(db, err);
-    if (r == 0)
-        r = db_views_reset(db, err);
     if (r < 0)
         return r;
     struct index *ix = NULL;

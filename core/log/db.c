@@ -22,8 +22,6 @@
 #define FOLDS_BUFFERS 2
 #define VIEWS_BUFFER_BYTES (8 * MIB)
 #define VIEWS_BUFFERS 3
-#define VIEWS_BUSY_FILES 12      /* of level 0: then views wait */
-#define VIEWS_STALL_FILES 100000 /* ... and then RocksDB would make everybody wait */
 #define CACHE_BYTES (32 * MIB)
 #define OPEN_FILES 512
 
@@ -42,6 +40,7 @@ struct db {
     rocksdb_readoptions_t *read[DB_FAMILIES];
     rocksdb_envoptions_t *env;
     rocksdb_ingestexternalfileoptions_t *ingest;
+    bool views;
     char *path, *tables; /* tables: where tables are made before they are ingested */
     atomic_uint_fast64_t next_table;
 };
@@ -134,17 +133,6 @@ static rocksdb_options_t *lookup_options(struct db *db, uint64_t buffer_bytes, i
     return o;
 }
 
-/* RocksDB makes every writer of the database wait for a family that is behind. This one must not do that to the log:
- * its writers look at db_views_busy() instead, and what is left of RocksDB's limits is out of reach. */
-static rocksdb_options_t *views_options(struct db *db) {
-    rocksdb_options_t *o = lookup_options(db, VIEWS_BUFFER_BYTES, VIEWS_BUFFERS);
-    rocksdb_options_set_level0_slowdown_writes_trigger(o, VIEWS_STALL_FILES);
-    rocksdb_options_set_level0_stop_writes_trigger(o, VIEWS_STALL_FILES);
-    rocksdb_options_set_soft_pending_compaction_bytes_limit(o, 0);
-    rocksdb_options_set_hard_pending_compaction_bytes_limit(o, 0);
-    return o;
-}
-
 static rocksdb_options_t *whole_options(void) {
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_options_set_paranoid_checks(o, 1);
@@ -173,7 +161,7 @@ static void db_options_make(struct db *db) {
     db->options[DB_LOG] = log_options(db);
     db->options[DB_DERIVED] = lookup_options(db, MIB, 2);
     db->options[DB_FOLDS] = lookup_options(db, FOLDS_BUFFER_BYTES, FOLDS_BUFFERS);
-    db->options[DB_VIEWS] = views_options(db);
+    db->options[DB_VIEWS] = lookup_options(db, VIEWS_BUFFER_BYTES, VIEWS_BUFFERS);
     db->options[DB_CURSORS] = lookup_options(db, MIB, 2);
     db->options[DB_FAMILIES] = whole_options();
     db->write = rocksdb_writeoptions_create();
@@ -189,6 +177,10 @@ static void db_options_make(struct db *db) {
     rocksdb_ingestexternalfileoptions_set_move_files(db->ingest, 1);
 }
 
+static bool is_ours(const struct db *db, int family) {
+    return family == DB_FAMILIES || (family == DB_VIEWS) == db->views;
+}
+
 /* Which families an existing database has. A missing log is damage; the others are missing for a moment when they are
  * reset, so a crash may leave it so. */
 static int families_find(struct db *db, bool has[ALL_FAMILIES], struct err *err) {
@@ -202,7 +194,7 @@ static int families_find(struct db *db, bool has[ALL_FAMILIES], struct err *err)
         int family = 0;
         while (family < ALL_FAMILIES && strcmp(names[i], family_names[family]) != 0)
             family++;
-        if (family < ALL_FAMILIES)
+        if (family < ALL_FAMILIES && is_ours(db, family))
             has[family] = true;
         else
             unknown = names[i];
@@ -210,43 +202,45 @@ static int families_find(struct db *db, bool has[ALL_FAMILIES], struct err *err)
     int r = 0;
     if (unknown)
         r = err_set(err, EUCLEAN, "store: %s has a family `%s` that this release does not know", db->path, unknown);
-    else if (!has[DB_LOG])
+    else if (!has[DB_LOG] && !db->views)
         r = err_set(err, EUCLEAN, "store: %s has no log", db->path);
     rocksdb_list_column_families_destroy(names, n);
     return r;
 }
 
-static int db_open_read_only(struct db *db, const bool has[ALL_FAMILIES], struct err *err) {
+/* Opens those of the families that are wanted; the others have no handle. */
+static int open_families(struct db *db, const bool wanted[ALL_FAMILIES], bool read_only, struct err *err) {
     char *text = NULL;
     const char *names[ALL_FAMILIES];
-    const rocksdb_options_t *options[ALL_FAMILIES];
+    const rocksdb_options_t *options[ALL_FAMILIES], *whole = db->options[DB_FAMILIES];
     rocksdb_column_family_handle_t *families[ALL_FAMILIES] = {NULL};
     int n = 0;
     for (int i = 0; i < ALL_FAMILIES; i++) {
-        if (!has[i])
+        if (!wanted[i])
             continue;
         names[n] = family_names[i];
         options[n++] = db->options[i];
     }
-    db->rocks = rocksdb_open_for_read_only_column_families(db->options[DB_FAMILIES], db->path, n, names, options,
-                                                           families, 0, &text);
+    db->rocks = read_only
+                    ? rocksdb_open_for_read_only_column_families(whole, db->path, n, names, options, families, 0, &text)
+                    : rocksdb_open_column_families(whole, db->path, n, names, options, families, &text);
     if (text)
         return open_failed(db, err, text);
     for (int i = ALL_FAMILIES; i-- > 0;)
-        if (has[i])
+        if (wanted[i])
             db->families[i] = families[--n];
     return 0;
 }
 
 static int db_open_writable(struct db *db, bool create, struct err *err) {
-    char *text = NULL;
     rocksdb_options_t *whole = db->options[DB_FAMILIES];
+    bool ours[ALL_FAMILIES];
+    for (int i = 0; i < ALL_FAMILIES; i++)
+        ours[i] = is_ours(db, i);
     rocksdb_options_set_create_if_missing(whole, create);
     rocksdb_options_set_error_if_exists(whole, create);
     rocksdb_options_set_create_missing_column_families(whole, 1);
-    db->rocks = rocksdb_open_column_families(whole, db->path, ALL_FAMILIES, family_names,
-                                             (const rocksdb_options_t *const *)db->options, db->families, &text);
-    return text ? open_failed(db, err, text) : 0;
+    return open_families(db, ours, false, err);
 }
 
 /* Makes the directory of tables, or removes what a crash has left in it. */
@@ -277,15 +271,16 @@ static int db_open_families(struct db *db, const struct db_options *options, str
             return r;
     }
     if (options->read_only)
-        return db_open_read_only(db, has, err);
+        return open_families(db, has, true, err);
     int r = db_open_writable(db, options->create, err);
-    return r < 0 ? r : tables_clear(db, err);
+    return r < 0 || db->views ? r : tables_clear(db, err);
 }
 
 int db_open(struct db **out, const char *path, const struct db_options *options, struct err *err) {
     struct db *db = calloc(1, sizeof *db);
     if (!db)
         return -ENOMEM;
+    db->views = options->views;
     db->path = strdup(path);
     if (!db->path || asprintf(&db->tables, "%s/tables", path) < 0) {
         free(db->path);
@@ -516,10 +511,6 @@ int db_folds_reset(struct db *db, struct err *err) {
     return family_reset(db, DB_FOLDS, "emptying the folds family", err);
 }
 
-int db_views_reset(struct db *db, struct err *err) {
-    return family_reset(db, DB_VIEWS, "emptying the views family", err);
-}
-
 static int range_clear(struct db *db, enum db_family family, rocksdb_writeoptions_t *how, struct str from,
                        struct str to, struct err *err) {
     char *text = NULL;
@@ -541,19 +532,6 @@ static uint64_t property(const struct db *db, enum db_family family, const char 
     uint64_t v = 0;
     rocksdb_property_int_cf(db->rocks, family_of(db, family), name, &v);
     return v;
-}
-
-/* This one RocksDB tells as a text. */
-static unsigned long files_waiting(struct db *db) {
-    char *text = rocksdb_property_value_cf(db->rocks, family_of(db, DB_VIEWS), "rocksdb.num-files-at-level0");
-    unsigned long n = text ? strtoul(text, NULL, 10) : 0;
-    rocksdb_free(text);
-    return n;
-}
-
-bool db_views_busy(struct db *db) {
-    return property(db, DB_VIEWS, "rocksdb.num-immutable-mem-table") >= VIEWS_BUFFERS - 1 ||
-           files_waiting(db) >= VIEWS_BUSY_FILES;
 }
 
 void db_stats_get(struct db *db, struct db_stats *out) {

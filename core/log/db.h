@@ -1,12 +1,15 @@
 /* RocksDB behind our errors; db.c alone includes rocksdb/c.h.
  *
- * Five column families. `log` is the truth: written through the write-ahead log, one batch a commit. `derived` can
- * be made again from the log: written by whole sorted tables that are ingested, never through the WAL, so it can
- * lag behind the log but two parts of it never disagree. `folds` can be made again from the log and a domain: written
- * through the WAL too, so that what is in one batch with a block is there exactly when the block is. `views` can be
- * made again from the log and a domain: written in batches without the WAL, so that a crash takes it back to an earlier
- * batch of its own, and its writers neither wait for a sync nor add to one. `cursors` is what cannot be made again: how
- * far those have got who are told of events and say when they have dealt with them; written through the WAL.
+ * A store has two databases. The first one has four column families. `log` is the truth: written through the
+ * write-ahead log, one batch a commit. `derived` can be made again from the log: written by whole sorted tables that
+ * are ingested, never through the WAL, so it can lag behind the log but two parts of it never disagree. `folds` can be
+ * made again from the log and a domain: written through the WAL too, so that what is in one batch with a block is there
+ * exactly when the block is. `cursors` is what cannot be made again: how far those have got who are told of events and
+ * say when they have dealt with them; written through the WAL.
+ *
+ * The second one has the family `views`, which can be made again from the log and a domain: written in batches without
+ * a WAL, so that a crash takes it back to an earlier batch of its own. It is a database apart because RocksDB has the
+ * writers of one wait for each other, and for whatever family is behind; nothing that is made of the log may slow it.
  *
  * Thread safe, but for one db_iter or db_table in two threads at once. Failures are negative errno: -EIO for what
  * the disk or a checksum said (words in err), -ENOMEM; an absent key is DB_NOT_FOUND. */
@@ -31,6 +34,7 @@ struct db_table;
 struct db_options {
     bool create;    /* make a new one; otherwise it must exist */
     bool read_only; /* nothing is written, not even a log file of RocksDB's own */
+    bool views;     /* the second database: it has DB_VIEWS alone */
 };
 
 int db_open(struct db **out, const char *path, const struct db_options *options, struct err *err);
@@ -51,19 +55,17 @@ struct db_pair {
 };
 
 struct db_change {
-    enum db_family family; /* any but DB_DERIVED; DB_VIEWS for db_views_write() alone */
+    enum db_family family; /* of its database; not DB_DERIVED */
     struct str key, value;
     bool remove; /* the key, which need not be there; value is not looked at */
 };
 /* Makes the changes in one atomic batch, of one key the later one counts. With sync set it returns after fdatasync of
  * the WAL. After any failure the outcome of the batch is unknown and the caller must not write again. */
 int db_write(struct db *db, const struct db_change *changes, size_t n, bool sync, struct err *err);
-/* Makes changes of DB_VIEWS alone in one atomic batch, without the WAL. Failures as of db_write(). */
+/* Makes changes of DB_VIEWS in one atomic batch, without a WAL. Failures as of db_write(). */
 int db_views_write(struct db *db, const struct db_change *changes, size_t n, struct err *err);
 /* Removes the keys of DB_VIEWS from `from` on that are below `to`, likewise. */
 int db_views_clear(struct db *db, struct str from, struct str to, struct err *err);
-/* Whether the disk is behind with what was written to DB_VIEWS: who goes on writing would make every writer wait. */
-bool db_views_busy(struct db *db);
 /* Makes every batch written before durable. */
 int db_log_sync(struct db *db, struct err *err);
 
@@ -95,7 +97,6 @@ void db_table_drop(struct db_table *t);
  * which the next opening makes again. */
 int db_derived_reset(struct db *db, struct err *err);
 int db_folds_reset(struct db *db, struct err *err);
-int db_views_reset(struct db *db, struct err *err);
 /* Removes the keys of the folds family from `from` on that are below `to`, as a batch of its own that is not synced.
  * Failures as of db_write(). */
 int db_folds_clear(struct db *db, struct str from, struct str to, struct err *err);

@@ -18,7 +18,7 @@
 #define SLOT_MAGIC 0x44414548u /* "HEAD" */
 
 struct home {
-    char *path, *db_path;
+    char *path, *db_path, *views_path;
     int dir, lock, head;
     bool fresh, read_only;
     uint8_t id[16];
@@ -295,7 +295,7 @@ int home_open(struct home **out, const char *path, const struct home_options *op
     h->dir = h->lock = h->head = -1;
     h->read_only = options->read_only;
     h->path = strdup(path);
-    if (!h->path || asprintf(&h->db_path, "%s/db", path) < 0) {
+    if (!h->path || asprintf(&h->db_path, "%s/db", path) < 0 || asprintf(&h->views_path, "%s/views", path) < 0) {
         home_close(h);
         return err_set(err, ENOMEM, "%s: out of memory", path);
     }
@@ -319,6 +319,7 @@ void home_close(struct home *h) {
         close(h->dir);
     pthread_mutex_destroy(&h->noting);
     free(h->db_path);
+    free(h->views_path);
     free(h->path);
     free(h);
 }
@@ -333,6 +334,14 @@ const char *home_path(const struct home *h) {
 
 const char *home_db_path(const struct home *h) {
     return h->db_path;
+}
+
+const char *home_views_path(const struct home *h) {
+    return h->views_path;
+}
+
+int home_remove_views(struct home *h) {
+    return remove_tree(h->dir, "views");
 }
 
 int home_fd(const struct home *h) {

@@ -4,6 +4,7 @@
  *   lock     flock(2)ed while open; holds the pid of the holder
  *   head     two slots with the last block known to be durable (see home_note_head)
  *   db/      RocksDB
+ *   views/   RocksDB: what views have made of the log; may be missing
  *
  * Not thread safe, except home_note_head() beside the others and itself. */
 #ifndef ESFS_HOME_H
@@ -31,7 +32,10 @@ void home_close(struct home *h); /* NULL is fine */
 const uint8_t *home_id(const struct home *h); /* 16 bytes, drawn when the store was made */
 const char *home_path(const struct home *h);
 const char *home_db_path(const struct home *h);
+const char *home_views_path(const struct home *h);
 int home_fd(const struct home *h); /* of the directory */
+/* Removes views/, which nobody may have open. 0 or negative errno. */
+int home_remove_views(struct home *h);
 /* True until home_seal(): the store is being made, and db/ must be created. */
 bool home_is_new(const struct home *h);
 /* Writes `format`, once db/ is there and synced. 0 or negative errno. */

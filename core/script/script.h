@@ -218,7 +218,7 @@ int script_output(struct script *s, script_value handler, script_value view, str
 /* path(state), the state protected: the names of directories (strings, numbers, booleans, decimals, as keys are; one
  * alone may be without the array), at most SCRIPT_PATH_MAX, each of 1 to SCRIPT_KEY_BYTES bytes; *present is false for
  * nil and null, and true with *n 0 for an empty array. In the arena. */
-#define SCRIPT_PATH_MAX 32
+#define SCRIPT_PATH_MAX 15
 int script_path(struct script *s, script_value handler, script_value state, struct arena *arena, struct str **names,
                 size_t *n, bool *present, struct script_fault *fault);
 

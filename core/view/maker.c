@@ -1,0 +1,315 @@
+#include "maker.h"
+
+#include "fold_private.h"
+#include "handlers.h"
+#include "store_parts.h"
+#include "views_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#define BATCH_BYTES (8u << 20)   /* that may wait for a commit, roughly */
+#define BATCH_KEYS 50000         /* likewise, of keys or moves */
+#define STATES_BYTES (96u << 20) /* of Lua's memory, past which everything is forgotten */
+#define NAMES_KEPT (64u << 10)   /* of memory for what keys and paths an event has */
+#define STATES_COUNT 500000      /* likewise, of aggregates, keys or directories */
+
+/* --- telling */
+
+int maker_fault(struct maker *m, const char *what, const struct script_fault *fault, struct err *err) {
+    maker_tell(m, "a view has halted", fault);
+    if (fault->file[0])
+        err_set(err, EIO, "%s:%d: %s: %s", fault->file, fault->line, what, fault->text);
+    else
+        err_set(err, EIO, "%s: %s: %s", m->view->file.p, what, fault->text);
+    return FOLLOW_HALT;
+}
+
+void maker_tell(struct maker *m, const char *what, const struct script_fault *fault) {
+    char words[96 + NAME_MAX_BYTES];
+    snprintf(words, sizeof words, "%s: %s", m->follower_name, what);
+    const struct handler_failure failure = {.fault = fault, .what = words};
+    store_report_handler(m->store, &failure);
+}
+
+/* --- an event */
+
+static void forget_failed(struct maker *m, struct maker_event *e) {
+    if (e->aggregate)
+        aggregates_forget(&m->aggregates, e->aggregate);
+}
+
+/* What could not be brought to the newest version, or folded, belongs to no key: nothing waits behind it. */
+static int park_unread(struct maker *m, const struct event *e, const struct script_fault *fault, struct err *err) {
+    maker_tell(m, "an event of a view was parked", fault);
+    m->touched = true;
+    int r = parking_add(&m->parking, m->build, e->position, (struct str){NULL, 0}, fault, &m->changes);
+    if (r == -EDQUOT)
+        return err_set(err, EDQUOT, "%d events are parked, the last one because of %s:%d: %s", PARKED_MAX, fault->file,
+                       fault->line, fault->text);
+    return r;
+}
+
+/* One of the events that a stored one has become. */
+static int fresh_take(struct maker *m, const struct domain_type *t, struct fresh_event *fresh, struct maker_event *e,
+                      struct script_fault *failed, struct err *err) {
+    struct script_fault fault;
+    int r = fresh->tree ? 0 : fold_parse(m->folder, fresh->data, &fresh->tree, &fault);
+    if (r == 0)
+        r = fold_told(m->folder, e->stored, fresh, &e->told, &fault);
+    if (r == 0 && e->aggregate) {
+        r = fold_evolve(m->folder, t, &e->aggregate->fold, fresh, &e->told, &fault);
+        e->state = e->aggregate->fold.state;
+    }
+    if (r == -ENOMEM)
+        return r;
+    if (r != 0) {
+        forget_failed(m, e);
+        *failed = fault;
+        return SCRIPT_FAILED;
+    }
+    e->type = fresh->type;
+    e->name = e->told.aggregate;
+    return m->view->index ? 0 : projection_event(m, e, failed, err);
+}
+
+static int state_before(struct maker *m, const struct domain_type *t, struct maker_event *e,
+                        struct script_fault *fault) {
+    if (!m->view->wants_state)
+        return 0;
+    return aggregates_before(&m->aggregates, t, e->stored, &e->aggregate, fault);
+}
+
+static bool is_skipped(struct maker *m, uint64_t position) {
+    return index_skip_find(m->store->index, str_of(m->follower_name), position) == 0;
+}
+
+/* The state goes on, and nothing else happens. */
+static int pass_over(struct maker *m, const struct domain_type *t, struct maker_event *e) {
+    struct script_fault fault;
+    if (!e->aggregate)
+        return 0;
+    int r = fold_event(m->folder, t, &e->aggregate->fold, e->stored, &fault);
+    if (r != 0)
+        forget_failed(m, e);
+    return r == -ENOMEM ? r : 0;
+}
+
+/* 0; SCRIPT_FAILED with *failed when the event itself could not be read; otherwise as struct follower_ops says. */
+static int event_read(struct maker *m, const struct domain_type *t, struct maker_event *e, struct script_fault *failed,
+                      struct err *err) {
+    struct fresh_event *fresh;
+    size_t n;
+    int r = state_before(m, t, e, failed);
+    if (r == 0 && !e->only.p && is_skipped(m, e->stored->position))
+        return pass_over(m, t, e);
+    if (r == 0)
+        r = upcast_event(m->folder, t, e->stored, &fresh, &n, failed);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = fresh_take(m, t, &fresh[i], e, failed, err);
+    if (r == 0 && e->aggregate) {
+        e->aggregate->fold.version = e->stored->version;
+        e->aggregate->fold.position = e->stored->position;
+        e->state = e->aggregate->fold.state;
+    }
+    if (r == 0 && m->view->index && n > 0)
+        r = tree_event(m, e, failed, err);
+    return r;
+}
+
+int maker_take(struct maker *m, struct maker_event *e, struct script_fault *failed, struct err *err) {
+    const struct domain_type *t = domain_type(m->domain, e->stored->aggregate_type);
+    if (!t || !domain_view_follows(m->view, t))
+        return 0;
+    int r = event_read(m, t, e, failed, err);
+    folder_reset(m->folder);
+    arena_reset(&m->names, NAMES_KEPT);
+    return r;
+}
+
+/* Events that another domain has made since need not mean anything to this one. */
+static bool is_outdated(struct maker *m) {
+    struct domain *d = store_domain(m->store);
+    bool other = d != m->domain;
+    domain_unref(d);
+    return other;
+}
+
+int maker_event(void *maker, const struct event *stored, bool alone, struct err *err) {
+    struct maker *m = maker;
+    struct script_fault fault = {0};
+    struct maker_event e = {.stored = stored, .alone = alone};
+    int r = maker_take(m, &e, &fault, err);
+    if (r != SCRIPT_FAILED)
+        return r;
+    if (is_outdated(m)) {
+        err_set(err, ESTALE, "position %016llx: %s: what came after a reload is for the rebuilt view",
+                (unsigned long long)stored->position, fault.text);
+        return FOLLOW_HALT;
+    }
+    return alone ? park_unread(m, stored, &fault, err) : FOLLOW_AGAIN;
+}
+
+/* --- a batch */
+
+bool maker_full(void *maker) {
+    struct maker *m = maker;
+    return m->changes.arena.total > BATCH_BYTES || m->projection.n_dirty > BATCH_KEYS || m->tree.n_moves > BATCH_KEYS;
+}
+
+/* Between two batches everything can be read back from the build. */
+static void states_trim(struct maker *m) {
+    struct script *s = domain_vm_script(m->vm);
+    if (script_memory(s) < STATES_BYTES && m->aggregates.n < STATES_COUNT && m->projection.n < STATES_COUNT &&
+        m->tree.n < STATES_COUNT)
+        return;
+    aggregates_clear(&m->aggregates);
+    projection_clear(m);
+    tree_clear(m);
+    script_collect(s, true);
+}
+
+static int meta_put(struct maker *m) {
+    struct view_key_bytes key = view_key_begin(m->build, VIEW_CLASS_META);
+    buf_clear(&m->scratch);
+    build_meta_put(&m->next, &m->scratch);
+    return m->scratch.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&m->scratch));
+}
+
+static void meta_publish(struct maker *m) {
+    pthread_mutex_lock(&m->lock);
+    m->meta = m->next;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void maker_meta(struct maker *m, struct build_meta *out) {
+    pthread_mutex_lock(&m->lock);
+    *out = m->meta;
+    pthread_mutex_unlock(&m->lock);
+}
+
+#define IDLE_EVENTS 100000 /* of which nothing came: then the cursor alone is worth a write */
+
+static int batch_write(struct maker *m, struct err *err) {
+    int r = meta_put(m);
+    if (r < 0)
+        return err_set(err, ENOMEM, "out of memory");
+    r = db_views_write(m->db, m->changes.list, m->changes.n, err);
+    if (r < 0)
+        views_fail(m->store->views, err);
+    return r;
+}
+
+int maker_commit(void *maker, uint64_t position, struct err *err) {
+    struct maker *m = maker;
+    bool idle = !m->touched && m->projection.n_dirty == 0 && m->tree.n_dirty == 0;
+    if (idle && position - m->next.position < IDLE_EVENTS)
+        return 0;
+    int r = m->view->index ? tree_flush(m) : projection_flush(m, err);
+    if (r < 0)
+        return err->code ? r : err_set(err, -r, "out of memory");
+    m->next.position = position;
+    r = batch_write(m, err);
+    changes_clear(&m->changes);
+    m->touched = false;
+    if (r < 0)
+        return r;
+    meta_publish(m);
+    if (!idle)
+        views_moved(m->store->views);
+    states_trim(m);
+    return 0;
+}
+
+void maker_abandon(void *maker) {
+    struct maker *m = maker;
+    struct err err = {0};
+    aggregates_clear(&m->aggregates);
+    projection_clear(m);
+    tree_clear(m);
+    changes_clear(&m->changes);
+    m->touched = false;
+    m->next = m->meta; /* this thread alone writes it */
+    if (parking_load(&m->parking, m->db, m->build, &err) < 0)
+        store_report(m->store, m->follower_name, &err);
+}
+
+/* --- life */
+
+static int meta_load(struct maker *m, struct err *err) {
+    struct view_key_bytes key = view_key_begin(m->build, VIEW_CLASS_META);
+    struct db_value value;
+    int r = db_get(m->db, DB_VIEWS, view_key_str(&key), &value, err);
+    if (r == DB_NOT_FOUND) {
+        m->next = (struct build_meta){.index = m->view->index, .next_key = 1, .next_dir = 1};
+        memcpy(m->next.hash, m->view->hash, sizeof m->next.hash);
+        r = meta_put(m);
+        if (r == 0)
+            r = db_views_write(m->db, m->changes.list, m->changes.n, err);
+        changes_clear(&m->changes);
+    } else if (r == 0) {
+        r = build_meta_get(value.bytes, &m->next);
+        if (r < 0)
+            err_set(err, EUCLEAN, "what is kept of view %s is damaged: esfsctl rebuild makes it anew", m->view->name.p);
+        db_value_release(&value);
+    }
+    m->meta = m->next;
+    return r;
+}
+
+static int maker_fill(struct maker *m, struct err *err) {
+    struct store *s = m->store;
+    const struct folder_options options = {.source = {s->index, s->log, home_id(s->home)}, .db = s->db};
+    int r = domain_vm_new(&m->vm, m->domain, err);
+    if (r < 0)
+        return r;
+    m->folder = folder_new(m->vm, &options);
+    if (!m->folder)
+        return err_set(err, ENOMEM, "out of memory");
+    aggregates_init(&m->aggregates, m->folder);
+    r = meta_load(m, err);
+    return r < 0 ? r : parking_load(&m->parking, m->db, m->build, err);
+}
+
+int maker_new(struct maker **out, struct views *vs, struct domain *d, const struct domain_view *v, uint64_t build,
+              struct err *err) {
+    struct maker *m = calloc(1, sizeof *m);
+    if (!m)
+        return err_set(err, ENOMEM, "out of memory");
+    pthread_mutex_init(&m->lock, NULL);
+    m->store = vs->store;
+    m->db = vs->db;
+    m->build = build;
+    m->domain = domain_ref(d);
+    m->view = v;
+    m->changes.views = true;
+    snprintf(m->follower_name, sizeof m->follower_name, "views/%.*s", (int)v->name.n, v->name.p);
+    int r = maker_fill(m, err);
+    if (r < 0) {
+        maker_free(m);
+        return r;
+    }
+    *out = m;
+    return 0;
+}
+
+void maker_free(struct maker *m) {
+    if (!m)
+        return;
+    if (m->vm) {
+        projection_deinit(m);
+        aggregates_deinit(&m->aggregates);
+    }
+    tree_deinit(m);
+    parking_deinit(&m->parking);
+    changes_free(&m->changes);
+    buf_free(&m->scratch);
+    arena_free(&m->names);
+    folder_free(m->folder);
+    domain_vm_free(m->vm);
+    domain_unref(m->domain);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}

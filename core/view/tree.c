@@ -1,0 +1,341 @@
+#include "tree.h"
+
+#include "array.h"
+#include "digest.h"
+#include "maker.h"
+#include "store_parts.h"
+#include "varint.h"
+#include "views.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ROOT 0
+#define NOWHERE UINT64_MAX /* a place: the aggregate is not listed */
+
+struct live_dir {
+    uint64_t no;
+    struct dir_record record; /* its name is behind the struct */
+    bool stored;              /* in the build */
+    bool dirty;
+};
+
+/* --- directories in use */
+
+void tree_clear(struct maker *m) {
+    struct tree *t = &m->tree;
+    for (uint32_t i = 0; i < t->n; i++)
+        free(t->list[i]);
+    t->n = 0;
+    t->n_dirty = t->n_moves = 0;
+    table_clear(&t->by_no);
+    table_clear(&t->by_name);
+}
+
+void tree_deinit(struct maker *m) {
+    struct tree *t = &m->tree;
+    tree_clear(m);
+    table_free(&t->by_no);
+    table_free(&t->by_name);
+    free(t->list);
+    free(t->dirty);
+    *t = (struct tree){0};
+}
+
+static uint64_t name_hash(uint64_t parent, struct str name) {
+    return digest_table(name.p, name.n) ^ table_hash_number(parent);
+}
+
+static struct live_dir *find_no(struct tree *t, uint64_t no) {
+    struct table_probe probe;
+    uint32_t i = table_first(&t->by_no, table_hash_number(no), &probe);
+    while (i != TABLE_NONE && t->list[i]->no != no)
+        i = table_next(&t->by_no, &probe);
+    return i == TABLE_NONE ? NULL : t->list[i];
+}
+
+static struct live_dir *find_name(struct tree *t, uint64_t parent, struct str name) {
+    struct table_probe probe;
+    uint32_t i = table_first(&t->by_name, name_hash(parent, name), &probe);
+    while (i != TABLE_NONE &&
+           (t->list[i]->no == ROOT || t->list[i]->record.parent != parent || !str_eq(t->list[i]->record.name, name)))
+        i = table_next(&t->by_name, &probe);
+    return i == TABLE_NONE ? NULL : t->list[i];
+}
+
+static struct live_dir *dir_keep(struct tree *t, uint64_t no, const struct dir_record *record, bool stored) {
+    size_t cap = t->cap;
+    struct live_dir *d = malloc(sizeof *d + record->name.n + 1);
+    bool room = d && ARRAY_ROOM(t->list, t->n, cap);
+    t->cap = (uint32_t)cap;
+    if (!room || table_put(&t->by_no, table_hash_number(no), t->n) < 0 ||
+        table_put(&t->by_name, name_hash(record->parent, record->name), t->n) < 0) {
+        free(d);
+        return NULL;
+    }
+    char *name = (char *)(d + 1);
+    if (record->name.n)
+        memcpy(name, record->name.p, record->name.n);
+    *d = (struct live_dir){.no = no, .record = *record, .stored = stored};
+    d->record.name = (struct str){name, record->name.n};
+    return t->list[t->n++] = d;
+}
+
+static struct view_key_bytes dir_key(const struct maker *m, uint64_t no) {
+    struct view_key_bytes k = view_key_begin(m->build, VIEW_CLASS_DIR);
+    view_key_add(&k, no);
+    return k;
+}
+
+/* The root need not be there. */
+static int dir_load(struct maker *m, uint64_t no, struct live_dir **out, struct err *err) {
+    struct view_key_bytes key = dir_key(m, no);
+    struct dir_record record = {.name = STR("")};
+    struct db_value value = {0};
+    *out = find_no(&m->tree, no);
+    if (*out)
+        return 0;
+    int r = db_get(m->db, DB_VIEWS, view_key_str(&key), &value, err);
+    bool stored = r == 0;
+    if (stored && dir_record_get(value.bytes, &record) < 0)
+        r = err_set(err, EUCLEAN, "a directory of view %s is damaged", m->view->name.p);
+    if (r == DB_NOT_FOUND)
+        r = no == ROOT ? 0 : err_set(err, EUCLEAN, "a directory of view %s is missing", m->view->name.p);
+    if (r == 0 && !(*out = dir_keep(&m->tree, no, &record, stored)))
+        r = err_set(err, ENOMEM, "out of memory");
+    db_value_release(&value);
+    return r;
+}
+
+/* The directory of a name in a directory: one that is there, or a new one, which stays nobody's until something is put
+ * into it. */
+static int dir_child(struct maker *m, const struct live_dir *parent, struct str name, struct live_dir **out,
+                     struct err *err) {
+    struct view_key_bytes key = view_key_begin(m->build, VIEW_CLASS_ENTRY);
+    struct db_value value = {0};
+    uint64_t no;
+    *out = find_name(&m->tree, parent->no, name);
+    if (*out)
+        return 0;
+    view_key_add(&key, parent->no);
+    view_key_add_name(&key, name);
+    int r = db_get(m->db, DB_VIEWS, view_key_str(&key), &value, err);
+    if (r == 0 && value.bytes.n == 8) {
+        no = be64_get(value.bytes.p);
+        db_value_release(&value);
+        return dir_load(m, no, out, err);
+    }
+    db_value_release(&value);
+    if (r != DB_NOT_FOUND)
+        return r < 0 ? r : err_set(err, EUCLEAN, "a directory of view %s is damaged", m->view->name.p);
+    const struct dir_record record = {.parent = parent->no, .levels = parent->record.levels + 1, .name = name};
+    *out = dir_keep(&m->tree, m->next.next_dir++, &record, false);
+    return *out ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* --- moving links */
+
+static int touch(struct tree *t, struct live_dir *d) {
+    if (d->dirty)
+        return 0;
+    if (!ARRAY_ROOM(t->dirty, t->n_dirty, t->dirty_cap))
+        return -ENOMEM;
+    t->dirty[t->n_dirty++] = d;
+    d->dirty = true;
+    return 0;
+}
+
+/* A directory gains or loses a child; one that has become empty goes, and one that was empty comes. */
+static int children_add(struct maker *m, struct live_dir *d, int by, bool dir, uint64_t time, struct err *err) {
+    for (;;) {
+        bool was_empty = d->record.children == 0;
+        d->record.children += (uint64_t)(int64_t)by;
+        d->record.dirs += dir ? (uint64_t)(int64_t)by : 0;
+        d->record.time = time;
+        if (touch(&m->tree, d) < 0)
+            return err_set(err, ENOMEM, "out of memory");
+        bool is_empty = d->record.children == 0;
+        if (d->no == ROOT || was_empty == is_empty)
+            return 0;
+        int r = dir_load(m, d->record.parent, &d, err);
+        if (r < 0)
+            return r;
+        dir = true;
+    }
+}
+
+static int link_change(struct maker *m, const struct maker_event *e, uint64_t dir, bool there) {
+    struct view_key_bytes key = view_key_begin(m->build, VIEW_CLASS_LINK);
+    struct link_record record = {.time = e->stored->time};
+    struct buf name = {0}, value = {0};
+    view_key_add(&key, dir);
+    view_key_add(&key, e->stored->aggregate);
+    if (!there)
+        return changes_remove(&m->changes, view_key_str(&key));
+    /* With one type the id tells which aggregate it is, with several it takes the type as well. */
+    view_name_put(m->view->n_from == 1 ? e->stored->aggregate_id : e->name, &name);
+    record.name = buf_str(&name);
+    link_record_put(&record, &value);
+    int r = name.oom || value.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&value));
+    buf_free(&name);
+    buf_free(&value);
+    return r;
+}
+
+static struct view_key_bytes place_key(const struct maker *m, uint64_t aggregate) {
+    struct view_key_bytes k = view_key_begin(m->build, VIEW_CLASS_PLACE);
+    view_key_add(&k, aggregate);
+    return k;
+}
+
+/* Where the aggregate is listed now. */
+static int place_get(struct maker *m, struct aggregate_state *a, bool *listed, uint64_t *dir, struct err *err) {
+    struct view_key_bytes key = place_key(m, a->aggregate);
+    struct db_value value = {0};
+    if (a->place == AGGREGATE_NO_PLACE) {
+        int r = db_get(m->db, DB_VIEWS, view_key_str(&key), &value, err);
+        if (r < 0)
+            return r;
+        a->place = r == 0 && value.bytes.n == 8 ? be64_get(value.bytes.p) + 1 : 0;
+        db_value_release(&value);
+    }
+    *listed = a->place != 0;
+    *dir = a->place - 1;
+    return 0;
+}
+
+static int place_put(struct maker *m, struct aggregate_state *a, bool listed, uint64_t dir) {
+    struct view_key_bytes key = place_key(m, a->aggregate);
+    char value[8];
+    a->place = listed ? dir + 1 : 0;
+    if (!listed)
+        return changes_remove(&m->changes, view_key_str(&key));
+    be64_put(value, dir);
+    return changes_put(&m->changes, view_key_str(&key), (struct str){value, sizeof value});
+}
+
+/* to NULL: it is not listed any more. */
+static int move(struct maker *m, const struct maker_event *e, struct live_dir *to, struct err *err) {
+    bool listed;
+    uint64_t at;
+    struct live_dir *from = NULL;
+    uint64_t time = e->stored->time;
+    int r = place_get(m, e->aggregate, &listed, &at, err);
+    if (r < 0 || (to ? listed && at == to->no : !listed))
+        return r;
+    if (listed && (r = dir_load(m, at, &from, err)) == 0)
+        r = link_change(m, e, at, false);
+    if (r == 0 && to)
+        r = link_change(m, e, to->no, true);
+    /* First what comes: a directory that both have on their way does not go. */
+    if (r == 0 && to)
+        r = children_add(m, to, 1, false, time, err);
+    if (r == 0 && from)
+        r = children_add(m, from, -1, false, time, err);
+    if (r == 0)
+        r = place_put(m, e->aggregate, to != NULL, to ? to->no : 0);
+    m->next.links += (uint64_t)(int64_t)((to != NULL) - (from != NULL));
+    m->next.time = time;
+    m->touched = true;
+    m->tree.n_moves++;
+    return r;
+}
+
+/* The directory of a path; its names are escaped. */
+static int dir_of(struct maker *m, const struct str *names, size_t n, struct live_dir **out, struct err *err) {
+    struct buf name = {0};
+    int r = dir_load(m, ROOT, out, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        buf_clear(&name);
+        view_name_put(names[i], &name);
+        r = name.oom ? err_set(err, ENOMEM, "out of memory") : dir_child(m, *out, buf_str(&name), out, err);
+    }
+    buf_free(&name);
+    return r;
+}
+
+/* --- an event */
+
+static int park(struct maker *m, const struct maker_event *e, const struct script_fault *fault, struct err *err) {
+    uint64_t first;
+    bool waits = parking_holds(&m->parking, e->name, &first);
+    if (!waits)
+        maker_tell(m, "an event of a view was parked", fault);
+    m->touched = true;
+    int r = parking_add(&m->parking, m->build, e->stored->position, e->name, waits ? NULL : fault, &m->changes);
+    if (r == -EDQUOT)
+        return err_set(err, EDQUOT, "%d events are parked: %s fails too often", PARKED_MAX, m->view->file.p);
+    return r < 0 ? err_set(err, -r, "out of memory") : 0;
+}
+
+int tree_event(struct maker *m, const struct maker_event *e, struct script_fault *failed, struct err *err) {
+    struct script_fault fault;
+    struct live_dir *dir = NULL;
+    struct str *names;
+    uint64_t first;
+    size_t n = 0;
+    bool present = false;
+    if (!e->only.p && parking_holds(&m->parking, e->name, &first))
+        return park(m, e, NULL, err);
+    int r = script_path(domain_vm_script(m->vm), domain_vm_view(m->vm, m->view, DOMAIN_VIEW_PATH), e->state, &m->names,
+                        &names, &n, &present, &fault);
+    if (r == 0 && present)
+        r = dir_of(m, names, n, &dir, err);
+    if (r == 0)
+        r = move(m, e, dir, err);
+    if (r > 0 && e->only.p) {
+        *failed = fault;
+        r = SCRIPT_FAILED;
+    } else if (r > 0) {
+        r = park(m, e, &fault, err);
+    }
+    return r;
+}
+
+/* --- a batch */
+
+/* Where a directory is found by its name and by its number, in the one above it. */
+static int entry_put(struct maker *m, const struct live_dir *d, bool there) {
+    struct view_key_bytes entry = view_key_begin(m->build, VIEW_CLASS_ENTRY),
+                          child = view_key_begin(m->build, VIEW_CLASS_CHILD);
+    char no[8];
+    be64_put(no, d->no);
+    view_key_add(&entry, d->record.parent);
+    view_key_add_name(&entry, d->record.name);
+    view_key_add(&child, d->record.parent);
+    view_key_add(&child, d->no);
+    int r = there ? changes_put(&m->changes, view_key_str(&entry), (struct str){no, sizeof no})
+                  : changes_remove(&m->changes, view_key_str(&entry));
+    if (r < 0)
+        return r;
+    return there ? changes_put(&m->changes, view_key_str(&child), d->record.name)
+                 : changes_remove(&m->changes, view_key_str(&child));
+}
+
+static int dir_flush(struct maker *m, struct live_dir *d) {
+    struct view_key_bytes key = dir_key(m, d->no);
+    bool there = d->no == ROOT || d->record.children > 0;
+    int r = 0;
+    d->dirty = false;
+    if (d->no != ROOT && there != d->stored)
+        r = entry_put(m, d, there);
+    bool was_stored = d->stored;
+    d->stored = there;
+    if (r < 0 || (!there && !was_stored))
+        return r;
+    if (!there)
+        return changes_remove(&m->changes, view_key_str(&key));
+    buf_clear(&m->scratch);
+    dir_record_put(&d->record, &m->scratch);
+    return m->scratch.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&m->scratch));
+}
+
+int tree_flush(struct maker *m) {
+    struct tree *t = &m->tree;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < t->n_dirty; i++)
+        r = dir_flush(m, t->dirty[i]);
+    t->n_dirty = t->n_moves = 0;
+    return r;
+}
