@@ -216,6 +216,8 @@ static int library_visit(struct walk *w, const struct entry *e) {
 }
 
 static int view_visit(struct walk *w, const struct entry *e) {
+    if (!e->is_directory && !strcmp(e->name, "state.lua"))
+        return entry_fault(w, e, "no view can have this name: views/state.json of an aggregate is its state");
     return named_visit(w, e, "a view", "is a directory: views lie in views/ itself");
 }
 

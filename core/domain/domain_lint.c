@@ -37,6 +37,13 @@ static int event_lint(const struct domain *d, const struct domain_type *t, const
     return chain_lint(d, t, e, out);
 }
 
+static void view_lint(const struct domain_view *v, struct buf *out) {
+    for (size_t i = 0; i < v->n_from; i++)
+        if (v->from[i]->n_events)
+            return;
+    buf_printf(out, "%s: no type that it follows declares an event: nothing will ever be in it\n", v->file.p);
+}
+
 int domain_lint(const struct domain *d, struct buf *out) {
     const struct domain_files *files = &d->own->files;
     int r = 0;
@@ -46,6 +53,8 @@ int domain_lint(const struct domain *d, struct buf *out) {
     for (size_t i = 0; r == 0 && i < d->n_types; i++)
         for (size_t j = 0; r == 0 && j < d->types[i].n_events; j++)
             r = event_lint(d, &d->types[i], &d->types[i].events[j], out);
+    for (size_t i = 0; i < d->n_views; i++)
+        view_lint(&d->views[i], out);
     for (size_t i = 0; i < files->n; i++)
         if (files->items[i].kind == DOMAIN_LIBRARY && !files->items[i].required)
             buf_printf(out, "%s: a library that nobody requires\n", files->items[i].path.p);

@@ -83,28 +83,28 @@ static unsigned distance(struct str a, struct str b) {
     return row[b.n];
 }
 
+const char *domain_nearest(struct str key, const char *const *names, size_t n) {
+    const char *name = NULL;
+    unsigned best = key.n < 4 ? 2 : 3;
+    for (size_t i = 0; i < n; i++) {
+        unsigned d = distance(key, str_of(names[i]));
+        if (d <= best && (!name || d < best)) {
+            best = d;
+            name = names[i];
+        }
+    }
+    return name;
+}
+
 struct members {
     const char *const *names;
     size_t n;
     struct err *err;
 };
 
-static const char *nearest(const struct members *m, struct str key) {
-    const char *name = NULL;
-    unsigned best = key.n < 4 ? 2 : 3;
-    for (size_t i = 0; i < m->n; i++) {
-        unsigned d = distance(key, str_of(m->names[i]));
-        if (d <= best && (!name || d < best)) {
-            best = d;
-            name = m->names[i];
-        }
-    }
-    return name;
-}
-
 static int member_unknown(const struct members *m, struct str key) {
     char shown[DOMAIN_SHOWN], all[256];
-    const char *near = nearest(m, key);
+    const char *near = domain_nearest(key, m->names, m->n);
     domain_shown(key, shown);
     if (near)
         return err_set(m->err, EINVAL, "%s: unknown member, did you mean %s?", shown, near);

@@ -85,7 +85,7 @@ int domain_schema_compare(const struct domain_schema *a, const struct domain_sch
 /* Reads what a definition file returned into d->types[i], whose name and file are set, and lays out its handlers. */
 int domain_type_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
 
-/* The same for d->views[i]. */
+/* The same for d->views[i]; the types have been read. */
 int domain_view_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
 
 /* A vm that holds no reference, with every definition loaded. `seen` (may be NULL) is called with each definition's
@@ -101,6 +101,8 @@ const bool *domain_vm_required(const struct domain_vm *vm);
 
 /* -EINVAL in words for the first member that is none of the n names: it tells the nearest of them. */
 int domain_members_check(struct script *s, script_value table, const char *const *names, size_t n, struct err *err);
+/* The one of the names that was probably meant, or NULL. */
+const char *domain_nearest(struct str key, const char *const *names, size_t n);
 bool domain_is_table(struct script *s, script_value v);
 /* For messages: bytes that are no plain text are escaped, and what is too long is cut. */
 const char *domain_shown(struct str s, char out[DOMAIN_SHOWN]);
@@ -108,6 +110,29 @@ const char *domain_shown(struct str s, char out[DOMAIN_SHOWN]);
 int domain_str_compare(struct str a, struct str b);
 /* A copy with a NUL behind it. */
 struct str domain_name_copy(struct arena *arena, struct str s);
+
+/* --- reading a definition file */
+
+struct reader {
+    struct arena *arena;
+    struct script *s;
+    struct err *err;
+    struct str file;           /* "aggregates/order.lua" */
+    char at[2 * DOMAIN_SHOWN]; /* "commands.PlaceOrder", what is being read; "" for the table of the file */
+};
+/* -EINVAL: "<file>: <at>.<member>: <words>". */
+int reader_fault(struct reader *r, const char *member, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int reader_memory(struct reader *r); /* -ENOMEM in words */
+int reader_members(struct reader *r, script_value table, const char *const *names, size_t n);
+/* The member, to be dropped, which must be of a kind when it is there; 0 when it is not. SCRIPT_OBJECT: any table.
+ * `what` ends the fault "must be ...". */
+int reader_member(struct reader *r, script_value table, const char *name, enum script_kind kind, const char *what,
+                  script_value *out);
+int reader_function(struct reader *r, script_value table, const char *name, bool *there);
+int reader_boolean(struct reader *r, script_value table, const char *name, bool *out);
+int reader_text(struct reader *r, script_value table, const char *name, struct str *out); /* p is NULL: not there */
+int reader_allow(struct reader *r, script_value table, const char *name, struct allow *out);
+size_t reader_count(struct reader *r, script_value table); /* of all members */
 
 /* --- versions of an event */
 

@@ -1,153 +1,69 @@
 /* What a definition file says of a type. */
 #include "domain_private.h"
 
-#include "array.h"
 #include "name.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-struct reader {
+struct type_reader {
+    struct reader in;
     struct domain *d;
     struct domain_type *t;
     struct domain_layout *layout;
-    struct arena *arena;
-    struct script *s;
-    struct err *err;
-    char at[2 * DOMAIN_SHOWN]; /* "commands.PlaceOrder", what is being read */
-    size_t n;                  /* of the commands, events, rules or upcasts read so far */
-    uint32_t *upcasts;         /* of the event being read */
+    size_t n;          /* of the commands, events, rules or upcasts read so far */
+    uint32_t *upcasts; /* of the event being read */
 };
 
-static int fault(struct reader *r, const char *member, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static int fault(struct reader *r, const char *member, const char *format, ...) {
-    char words[400];
-    va_list args;
-    va_start(args, format);
-    err_format(words, sizeof words, format, args);
-    va_end(args);
-    return err_set(r->err, EINVAL, "%s: %s%s%s: %s", r->t->file.p, r->at, r->at[0] && member[0] ? "." : "", member,
-                   words);
-}
-
-static int memory_fault(struct reader *r) {
-    return err_set(r->err, ENOMEM, "%s: out of memory", r->t->file.p);
-}
-
-/* --- members */
-
-static int members_check(struct reader *r, script_value table, const char *const *names, size_t n) {
-    struct err why = {0};
-    int rc = domain_members_check(r->s, table, names, n, &why);
-    return rc < 0 ? err_set(r->err, EINVAL, "%s: %s%s%s", r->t->file.p, r->at, r->at[0] ? "." : "", why.text) : 0;
-}
-
-/* The member, which must be of a kind when it is there; 0 when it is not. */
-static int member_take(struct reader *r, script_value table, const char *name, enum script_kind kind, const char *what,
-                       script_value *out) {
-    *out = script_member(r->s, table, name);
-    if (!*out)
-        return 0;
-    bool fits = kind == SCRIPT_OBJECT ? domain_is_table(r->s, *out) : script_kind(r->s, *out) == kind;
-    if (fits)
-        return 0;
-    script_drop(r->s, *out);
-    *out = 0;
-    return fault(r, name, "must be %s", what);
-}
-
-static int function_check(struct reader *r, script_value table, const char *name, bool *there) {
-    script_value v;
-    int rc = member_take(r, table, name, SCRIPT_FUNCTION, "a function", &v);
-    *there = v != 0;
-    script_drop(r->s, v);
-    return rc;
-}
-
-static int boolean_read(struct reader *r, script_value table, const char *name, bool *out) {
-    script_value v;
-    int rc = member_take(r, table, name, SCRIPT_BOOLEAN, "true or false", &v);
-    *out = v && script_boolean(r->s, v);
-    script_drop(r->s, v);
-    return rc;
-}
-
-static int text_read(struct reader *r, script_value table, const char *name, struct str *out) {
-    script_value v;
-    int rc = member_take(r, table, name, SCRIPT_STRING, "a text", &v);
-    *out = v ? domain_name_copy(r->arena, script_string(r->s, v)) : (struct str){0};
-    script_drop(r->s, v);
-    return rc == 0 && out->n && !out->p ? memory_fault(r) : rc;
-}
-
-static int allow_member_read(struct reader *r, script_value table, const char *name, struct allow *out) {
-    struct err why = {0};
-    script_value v = script_member(r->s, table, name);
-    int rc = allow_read(r->s, v, r->arena, out, &why);
-    script_drop(r->s, v);
-    if (rc < 0)
-        err_set(r->err, -rc, "%s: %s%s%s: %s", r->t->file.p, r->at, r->at[0] ? "." : "", name, why.text);
-    return rc;
-}
-
 /* Encryption is not there: what asks for it must not be stored in clear. */
-static int secret_refuse(struct reader *r, script_value table, const char *name) {
-    script_value v = script_member(r->s, table, name);
-    script_drop(r->s, v);
-    return v ? fault(r, name,
-                     "this release of esfs does not encrypt: what is meant to be secret would be stored in "
-                     "clear text, so the domain is refused")
+static int secret_refuse(struct type_reader *r, script_value table, const char *name) {
+    script_value v = script_member(r->in.s, table, name);
+    script_drop(r->in.s, v);
+    return v ? reader_fault(&r->in, name,
+                            "this release of esfs does not encrypt: what is meant to be secret would be stored in "
+                            "clear text, so the domain is refused")
              : 0;
 }
 
 /* --- tables of named things */
 
-static int entry_count(void *arg, struct str key, bool key_is_integer, script_value value) {
-    (void)key, (void)key_is_integer, (void)value;
-    ++*(size_t *)arg;
-    return 0;
-}
-
 /* Visits the members of a table of the definition, which may be missing, with room for all in *array. */
-static int table_visit(struct reader *r, script_value definition, const char *name, const char *what, void **array,
+static int table_visit(struct type_reader *r, script_value definition, const char *name, const char *what, void **array,
                        size_t size, script_visit *visit) {
     script_value table;
-    size_t n = 0;
-    r->at[0] = 0;
+    r->in.at[0] = 0;
     r->n = 0;
-    int rc = member_take(r, definition, name, SCRIPT_OBJECT, what, &table);
+    int rc = reader_member(&r->in, definition, name, SCRIPT_OBJECT, what, &table);
     if (rc < 0 || !table)
         return rc;
-    script_each(r->s, table, entry_count, &n);
-    *array = arena_alloc(r->arena, n * size + 1);
+    size_t n = reader_count(&r->in, table);
+    *array = arena_alloc(r->in.arena, n * size + 1);
     if (*array)
         memset(*array, 0, n * size);
-    rc = *array ? script_each(r->s, table, visit, r) : memory_fault(r);
-    script_drop(r->s, table);
+    rc = *array ? script_each(r->in.s, table, visit, r) : reader_memory(&r->in);
+    script_drop(r->in.s, table);
     return rc;
 }
 
 /* A name that stands as a key in a table of the definition. */
-static int key_take(struct reader *r, const char *table, struct str key, bool key_is_integer, struct str *out) {
+static int key_take(struct type_reader *r, const char *table, struct str key, bool key_is_integer, struct str *out) {
     char shown[DOMAIN_SHOWN];
     domain_shown(key, shown);
-    snprintf(r->at, sizeof r->at, "%s.%s", table, shown);
+    snprintf(r->in.at, sizeof r->in.at, "%s.%s", table, shown);
     if (key_is_integer)
-        return fault(r, "", "a number is no name: write { Name = ... }");
+        return reader_fault(&r->in, "", "a number is no name: write { Name = ... }");
     const char *why = name_fault(key);
     if (why)
-        return fault(r, "", "the name %s", why);
-    *out = domain_name_copy(r->arena, key);
-    return out->p ? 0 : memory_fault(r);
+        return reader_fault(&r->in, "", "the name %s", why);
+    *out = domain_name_copy(r->in.arena, key);
+    return out->p ? 0 : reader_memory(&r->in);
 }
 
 /* --- schemas */
 
 /* The newest version that the directory holds of an event or a command, or 0. */
-static uint32_t newest_version(const struct reader *r, bool of_command, struct str name) {
+static uint32_t newest_version(const struct type_reader *r, bool of_command, struct str name) {
     size_t n;
     struct domain_schema *const *versions = domain_schemas_of(r->d, r->t->name, of_command, name, &n);
     return n ? versions[n - 1]->version : 0;
@@ -166,67 +82,68 @@ static uint32_t version_of(struct str text, struct str name) {
     return version;
 }
 
-static int schema_named(struct reader *r, bool of_command, struct str name, struct str text,
+static int schema_named(struct type_reader *r, bool of_command, struct str name, struct str text,
                         const struct domain_schema **out) {
     char shown[DOMAIN_SHOWN];
     const char *room = of_command ? "commands/" : "";
     uint32_t version = version_of(text, name), newest = newest_version(r, of_command, name);
     if (!version)
-        return fault(r, "schema", "%s is not the name of a schema of %s, like %s.1", domain_shown(text, shown), name.p,
-                     name.p);
+        return reader_fault(&r->in, "schema", "%s is not the name of a schema of %s, like %s.1",
+                            domain_shown(text, shown), name.p, name.p);
     *out = domain_schema(r->d, r->t->name, of_command, name, version);
     if (!*out)
-        return fault(r, "schema", "there is no file schemas/%s/%s%s.%u.json", r->t->name.p, room, name.p, version);
+        return reader_fault(&r->in, "schema", "there is no file schemas/%s/%s%s.%u.json", r->t->name.p, room, name.p,
+                            version);
     if (newest > version)
-        return fault(r, "schema", "schemas/%s/%s%s.%u.json is newer than the version %u that is named here",
-                     r->t->name.p, room, name.p, newest, version);
+        return reader_fault(&r->in, "schema", "schemas/%s/%s%s.%u.json is newer than the version %u that is named here",
+                            r->t->name.p, room, name.p, newest, version);
     return 0;
 }
 
-static int schema_find(struct reader *r, script_value table, bool of_command, struct str name,
+static int schema_find(struct type_reader *r, script_value table, bool of_command, struct str name,
                        const struct domain_schema **out) {
     struct str text;
-    int rc = text_read(r, table, "schema", &text);
+    int rc = reader_text(&r->in, table, "schema", &text);
     *out = NULL;
     if (rc < 0)
         return rc;
     if (text.p)
         return schema_named(r, of_command, name, text, out);
     uint32_t newest = newest_version(r, of_command, name);
-    return newest ? fault(r, "schema", "is missing, but there is schemas/%s/%s%s.%u.json", r->t->name.p,
-                          of_command ? "commands/" : "", name.p, newest)
+    return newest ? reader_fault(&r->in, "schema", "is missing, but there is schemas/%s/%s%s.%u.json", r->t->name.p,
+                                 of_command ? "commands/" : "", name.p, newest)
                   : 0;
 }
 
 /* --- commands */
 
-static int command_read(struct reader *r, script_value table, struct domain_command *c) {
+static int command_read(struct type_reader *r, script_value table, struct domain_command *c) {
     static const char *const names[] = {"schema", "allow", "sensitive", "decide"};
     bool decides = false;
-    int rc = members_check(r, table, names, sizeof names / sizeof *names);
+    int rc = reader_members(&r->in, table, names, sizeof names / sizeof *names);
     if (rc == 0)
         rc = secret_refuse(r, table, "sensitive");
     if (rc == 0)
-        rc = function_check(r, table, "decide", &decides);
+        rc = reader_function(&r->in, table, "decide", &decides);
     if (rc == 0 && !decides)
-        rc = fault(r, "decide", "is missing: a command has decide = function(state, cmd, get) ... end");
+        rc = reader_fault(&r->in, "decide", "is missing: a command has decide = function(state, cmd, get) ... end");
     if (rc == 0)
-        rc = allow_member_read(r, table, "allow", &c->allow);
+        rc = reader_allow(&r->in, table, "allow", &c->allow);
     return rc < 0 ? rc : schema_find(r, table, true, c->name, &c->schema);
 }
 
 static int command_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct reader *r = arg;
+    struct type_reader *r = arg;
     struct domain_command *c = &r->t->commands[r->n++];
     int rc = key_take(r, "commands", key, key_is_integer, &c->name);
-    if (rc == 0 && !domain_is_table(r->s, value))
-        rc = fault(r, "", "must be a table: { decide = function(state, cmd, get) ... end }");
+    if (rc == 0 && !domain_is_table(r->in.s, value))
+        rc = reader_fault(&r->in, "", "must be a table: { decide = function(state, cmd, get) ... end }");
     return rc < 0 ? rc : command_read(r, value, c);
 }
 
 /* --- events */
 
-static int upcast_key(struct reader *r, struct str key, uint32_t newest, uint32_t *version) {
+static int upcast_key(struct type_reader *r, struct str key, uint32_t newest, uint32_t *version) {
     char shown[DOMAIN_SHOWN];
     uint64_t v = 0;
     bool plain = key.n == 1 || (key.n > 1 && key.n <= 10 && key.p[0] != '0');
@@ -235,45 +152,44 @@ static int upcast_key(struct reader *r, struct str key, uint32_t newest, uint32_
         v = v * 10 + (uint64_t)(key.p[i] - '0');
     }
     if (!plain)
-        return fault(r, "upcast", "%s is no version: write { [1] = function(data, e) ... end }",
-                     domain_shown(key, shown));
+        return reader_fault(&r->in, "upcast", "%s is no version: write { [1] = function(data, e) ... end }",
+                            domain_shown(key, shown));
     if (v >= newest)
-        return fault(r, "upcast", "%s leads beyond the newest version, which is %u%s", domain_shown(key, shown), newest,
-                     newest ? "" : " (there is no schema)");
+        return reader_fault(&r->in, "upcast", "%s leads beyond the newest version, which is %u%s",
+                            domain_shown(key, shown), newest, newest ? "" : " (there is no schema)");
     *version = (uint32_t)v;
     return 0;
 }
 
 static int upcast_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
     (void)key_is_integer;
-    struct reader *r = arg;
+    struct type_reader *r = arg;
     uint32_t version = 0, newest = r->t->events[r->t->n_events].version;
     int rc = upcast_key(r, key, newest, &version);
     if (rc < 0)
         return rc;
-    if (script_kind(r->s, value) != SCRIPT_FUNCTION)
-        return fault(r, "upcast", "[%u] must be a function", version);
+    if (script_kind(r->in.s, value) != SCRIPT_FUNCTION)
+        return reader_fault(&r->in, "upcast", "[%u] must be a function", version);
     size_t i = r->n++;
     for (; i > 0 && r->upcasts[i - 1] >= version; i--) {
         if (r->upcasts[i - 1] == version)
-            return fault(r, "upcast", "[%u] and [\"%u\"] are the same version", version, version);
+            return reader_fault(&r->in, "upcast", "[%u] and [\"%u\"] are the same version", version, version);
         r->upcasts[i] = r->upcasts[i - 1];
     }
     r->upcasts[i] = version;
     return 0;
 }
 
-static int upcasts_read(struct reader *r, script_value table, struct domain_event *e) {
+static int upcasts_read(struct type_reader *r, script_value table, struct domain_event *e) {
     script_value v;
-    size_t n = 0, outer = r->n;
-    int rc = member_take(r, table, "upcast", SCRIPT_OBJECT, "a table: { [1] = function(data, e) ... end }", &v);
+    size_t outer = r->n;
+    int rc = reader_member(&r->in, table, "upcast", SCRIPT_OBJECT, "a table: { [1] = function(data, e) ... end }", &v);
     if (rc < 0 || !v)
         return rc;
-    script_each(r->s, v, entry_count, &n);
-    r->upcasts = arena_alloc(r->arena, n * sizeof *r->upcasts + 1);
+    r->upcasts = arena_alloc(r->in.arena, reader_count(&r->in, v) * sizeof *r->upcasts + 1);
     r->n = 0;
-    rc = r->upcasts ? script_each(r->s, v, upcast_visit, r) : memory_fault(r);
-    script_drop(r->s, v);
+    rc = r->upcasts ? script_each(r->in.s, v, upcast_visit, r) : reader_memory(&r->in);
+    script_drop(r->in.s, v);
     e->upcasts = r->upcasts;
     e->n_upcasts = r->n;
     r->n = outer;
@@ -282,40 +198,40 @@ static int upcasts_read(struct reader *r, script_value table, struct domain_even
 }
 
 /* What is passed over has no use for anything else; its schemas may stay in the directory. */
-static int retired_check(struct reader *r, script_value table) {
+static int retired_check(struct type_reader *r, script_value table) {
     static const char *const names[] = {"schema", "upcast", "evolve", "compatible"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        script_value v = script_member(r->s, table, names[i]);
-        script_drop(r->s, v);
+        script_value v = script_member(r->in.s, table, names[i]);
+        script_drop(r->in.s, v);
         if (v)
-            return fault(r, names[i], "a retired event is passed over and has only `retired` and `reason`");
+            return reader_fault(&r->in, names[i], "a retired event is passed over and has only `retired` and `reason`");
     }
     return 0;
 }
 
-static int reason_read(struct reader *r, script_value table, struct domain_event *e) {
-    int rc = text_read(r, table, "reason", &e->reason);
+static int reason_read(struct type_reader *r, script_value table, struct domain_event *e) {
+    int rc = reader_text(&r->in, table, "reason", &e->reason);
     if (rc < 0)
         return rc;
     if (e->compatible && !e->reason.n)
-        return fault(r, "compatible", "needs a reason = \"why old data is valid under the new schema\"");
+        return reader_fault(&r->in, "compatible", "needs a reason = \"why old data is valid under the new schema\"");
     return e->reason.p && !e->compatible && !e->retired
-               ? fault(r, "reason", "belongs to compatible = true or retired = true")
+               ? reader_fault(&r->in, "reason", "belongs to compatible = true or retired = true")
                : 0;
 }
 
-static int event_read(struct reader *r, script_value table, struct domain_event *e) {
+static int event_read(struct type_reader *r, script_value table, struct domain_event *e) {
     static const char *const names[] = {"schema",  "sensitive",  "upcast", "evolve",
                                         "retired", "compatible", "reason", "shredded"};
-    int rc = members_check(r, table, names, sizeof names / sizeof *names);
+    int rc = reader_members(&r->in, table, names, sizeof names / sizeof *names);
     if (rc == 0)
         rc = secret_refuse(r, table, "sensitive");
     if (rc == 0)
         rc = secret_refuse(r, table, "shredded");
     if (rc == 0)
-        rc = boolean_read(r, table, "retired", &e->retired);
+        rc = reader_boolean(&r->in, table, "retired", &e->retired);
     if (rc == 0)
-        rc = boolean_read(r, table, "compatible", &e->compatible);
+        rc = reader_boolean(&r->in, table, "compatible", &e->compatible);
     if (rc == 0)
         rc = reason_read(r, table, e);
     if (rc < 0 || e->retired)
@@ -323,18 +239,19 @@ static int event_read(struct reader *r, script_value table, struct domain_event 
     rc = schema_find(r, table, false, e->name, &e->schema);
     e->version = e->schema ? e->schema->version : 0;
     if (rc == 0)
-        rc = function_check(r, table, "evolve", &e->evolves);
+        rc = reader_function(&r->in, table, "evolve", &e->evolves);
     return rc < 0 ? rc : upcasts_read(r, table, e);
 }
 
 static int event_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct reader *r = arg;
+    struct type_reader *r = arg;
     struct domain_event *e = &r->t->events[r->n];
     int rc = key_take(r, "events", key, key_is_integer, &e->name);
     if (rc == 0 && str_eq(e->name, STR("commands")))
-        rc = fault(r, "", "no event can have this name: schemas/<type>/commands/ is where the schemas of commands are");
-    if (rc == 0 && !domain_is_table(r->s, value))
-        rc = fault(r, "", "must be a table: { evolve = function(state, e) ... end }");
+        rc = reader_fault(&r->in, "",
+                          "no event can have this name: schemas/<type>/commands/ is where the schemas of commands are");
+    if (rc == 0 && !domain_is_table(r->in.s, value))
+        rc = reader_fault(&r->in, "", "must be a table: { evolve = function(state, e) ... end }");
     r->t->n_events = r->n;
     if (rc == 0)
         rc = event_read(r, value, e);
@@ -345,16 +262,16 @@ static int event_visit(void *arg, struct str key, bool key_is_integer, script_va
 /* --- rules */
 
 static int rule_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct reader *r = arg;
+    struct type_reader *r = arg;
     int rc = key_take(r, "unique", key, key_is_integer, &r->t->rules[r->n++].name);
-    if (rc == 0 && script_kind(r->s, value) != SCRIPT_FUNCTION)
-        rc = fault(r, "", "must be a function(state) that returns what no two aggregates may have");
+    if (rc == 0 && script_kind(r->in.s, value) != SCRIPT_FUNCTION)
+        rc = reader_fault(&r->in, "", "must be a function(state) that returns what no two aggregates may have");
     return rc;
 }
 
 /* --- the definition */
 
-static int tables_read(struct reader *r, script_value table) {
+static int tables_read(struct type_reader *r, script_value table) {
     struct domain_type *t = r->t;
     int rc = table_visit(r, table, "commands", "a table: { PlaceOrder = { decide = ... } }", (void **)&t->commands,
                          sizeof *t->commands, command_visit);
@@ -373,11 +290,11 @@ static int tables_read(struct reader *r, script_value table) {
 }
 
 /* Gives the type's handlers their places behind those of the types before it. */
-static int layout_make(struct reader *r) {
+static int layout_make(struct type_reader *r) {
     size_t *next = &r->d->own->n_handlers;
-    size_t *upcast = arena_alloc(r->arena, r->t->n_events * sizeof *upcast + 1);
+    size_t *upcast = arena_alloc(r->in.arena, r->t->n_events * sizeof *upcast + 1);
     if (!upcast)
-        return memory_fault(r);
+        return reader_memory(&r->in);
     struct domain_layout *layout = r->layout;
     *layout = (struct domain_layout){.initial = *next, .upcast = upcast};
     layout->decide = layout->initial + 1;
@@ -393,14 +310,14 @@ static int layout_make(struct reader *r) {
 
 int domain_type_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err) {
     static const char *const names[] = {"initial", "read", "unique", "commands", "events"};
-    struct reader r = {
-        .d = d, .t = &d->types[i], .layout = &d->own->layouts[i], .arena = &d->own->arena, .s = s, .err = err};
+    struct type_reader r = {.d = d, .t = &d->types[i], .layout = &d->own->layouts[i]};
+    r.in = (struct reader){.arena = &d->own->arena, .s = s, .err = err, .file = r.t->file};
     bool there;
-    int rc = members_check(&r, table, names, sizeof names / sizeof *names);
+    int rc = reader_members(&r.in, table, names, sizeof names / sizeof *names);
     if (rc == 0)
-        rc = function_check(&r, table, "initial", &there);
+        rc = reader_function(&r.in, table, "initial", &there);
     if (rc == 0)
-        rc = allow_member_read(&r, table, "read", &r.t->read);
+        rc = reader_allow(&r.in, table, "read", &r.t->read);
     if (rc == 0)
         rc = tables_read(&r, table);
     return rc < 0 ? rc : layout_make(&r);

@@ -42,6 +42,7 @@ static const struct {
     {"schemas/order/OrderPlaced.10.json", "{\"type\":\"object\",\"title\":\"a \\\" b\",\"required\":[\"total\"]}"},
     {"schemas/order/commands/PlaceOrder.1.json", " true "},
     {"sagas/fulfilment.lua", "this is not read ("},
+    {"views/by_customer.lua", "return { on = { OrderPlaced = function(view) view.n = (view.n or 0) + 1 end } }"},
     {"README.md", "read me"},
     {"schemas/README.md", "read me"},
     {".git/config", "whatever"},
@@ -175,6 +176,8 @@ static void hashes_change_with_what_they_cover(void **state) {
     assert_memory_not_equal(once.order, once.other, sizeof once.order);
     assert_changes(l, "README.md", "read me again", false, false, false);
     assert_changes(l, "sagas/fulfilment.lua", "still (", false, false, false);
+    assert_changes(l, "views/by_customer.lua", "return { on = { [\"*\"] = function() end } }", true, false, false);
+    assert_changes(l, "views/notes.txt", "notes", false, false, false);
     assert_changes(l, "lib/alone.lua", "return 2", true, false, false);
     assert_changes(l, "schemas/order/OrderPlaced.9.json", "{\"type\":\"object\"}", true, false, false);
     assert_changes(l, "lib/money.lua", "return { of = require \"round\" }", true, true, false);

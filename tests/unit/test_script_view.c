@@ -428,9 +428,12 @@ static void paths_are_lists_of_names(void **state) {
     assert_string_equal(path_of(f, "return null"), "absent");
     assert_string_equal(path_of(f, "return ('x'):rep(4096):sub(1, 1)"), "/x");
     assert_int_equal(strlen(path_of(f, "return ('x'):rep(4096)")), 4097);
-    assert_int_equal(strlen(path_of(f, "local t = {} for i = 1, 15 do t[i] = 'x' end return t")), 30);
-    assert_path_fails(f, "local t = {} for i = 1, 16 do t[i] = 'x' end return t",
-                      "path returned 16 names, and may return 15");
+    char code[100], words[100];
+    snprintf(code, sizeof code, "local t = {} for i = 1, %d do t[i] = 'x' end return t", SCRIPT_PATH_MAX);
+    assert_int_equal(strlen(path_of(f, code)), 2 * SCRIPT_PATH_MAX);
+    snprintf(code, sizeof code, "local t = {} for i = 1, %d do t[i] = 'x' end return t", SCRIPT_PATH_MAX + 1);
+    snprintf(words, sizeof words, "path returned %d names, and may return %d", SCRIPT_PATH_MAX + 1, SCRIPT_PATH_MAX);
+    assert_path_fails(f, code, words);
     assert_path_fails(f, "return ''", "path returned an empty text: the name of a directory has a byte at least");
     assert_path_fails(f, "return { 'a', '' }", "path returned an empty text");
     assert_path_fails(f, "return ('x'):rep(4097)", "path returned a text of 4097 bytes");
