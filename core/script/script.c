@@ -177,7 +177,9 @@ void script_unstoppable(lua_State *L, int status) {
 }
 
 void memory_gone(lua_State *L) {
-    script_of(L)->call->broken = BROKEN_MACHINE;
+    struct call *call = script_of(L)->call;
+    if (call)
+        call->broken = BROKEN_MACHINE;
     luaL_error(L, "not enough memory");
     abort();
 }
@@ -371,6 +373,7 @@ static int script_open(lua_State *L) {
     told_open(L);
     decimal_open(L);
     handler_open(L);
+    query_open(L);
     sandbox_open(L);
     return 0;
 }

@@ -225,20 +225,22 @@ int script_path(struct script *s, script_value handler, script_value state, stru
 /* --- handlers of queries */
 
 /* What `q` asks for; called during script_query(). Texts are JSON of one value, appended; nothing appended is nil.
- * A negative errno or SCRIPT_FAILED raises the words of `err` in the handler. */
+ * A negative errno or SCRIPT_FAILED raises the words of `err` in the handler, which may catch them. None of them may be
+ * NULL; the time they take is not the handler's. */
 struct script_source {
     int (*view)(void *arg, struct str view, struct str key, struct buf *out, struct err *err);
     int (*keys)(void *arg, struct str view, struct str prefix, struct buf *out,
                 struct err *err); /* an array of strings */
     int (*events)(void *arg, struct str aggregate, uint64_t from, uint64_t to, struct buf *out,
                   struct err *err);  /* an array of events as in stream.ndjson; to: UINT64_MAX for the last */
-    script_get *state;               /* the value stays the caller's and is protected */
-    const struct json_value *caller; /* q.caller, an object; NULL: there is none */
+    script_get *state;               /* protected; the value stays the caller's, and as it is until the query ends */
+    const struct json_value *caller; /* q.caller, an object; NULL: there is none, and looking at it is a fault */
     void *arg;
 };
 /* run(q, params), and then post(result, params) unless it is 0: the JSON of what comes out, appended. q.view(view,
- * key), q.keys(view[, prefix]), q.state(aggregate), q.events(aggregate[, from[, to]]), q.caller. A result that is nil
- * is null. The instructions of what q's functions parse count, and their memory. */
+ * key), q.keys(view[, prefix]), q.state(aggregate), q.events(aggregate[, from[, to]]), q.caller. A key is given as keys
+ * are made: a number is its text. A result that is nil is null. Both handlers are one call: the instructions of what
+ * q's functions parse count, and its memory. */
 int script_query(struct script *s, script_value run, script_value post, const struct script_source *q,
                  const struct json_value *params, struct buf *out, struct script_fault *fault);
 

@@ -51,22 +51,18 @@ int handler_event(lua_State *L) {
     return 1;
 }
 
-static int handler_get(lua_State *L) {
-    struct script *s = script_of(L);
-    struct call *call = s->call;
+int handler_state(lua_State *L, script_get *get, void *arg, const char *name) {
     struct str aggregate;
     struct err err = {0};
     script_value state = 0;
     if (lua_type(L, 1) != LUA_TSTRING)
-        return luaL_error(L, "get() takes the name of an aggregate, like \"customer/7\"");
-    if (!call->get)
-        return luaL_error(L, "get() belongs into decide");
+        return luaL_error(L, "%s() takes the name of an aggregate, like \"customer/7\"", name);
     aggregate.p = lua_tolstring(L, 1, &aggregate.n);
     int64_t since = script_time();
-    int rc = call->get(call->get_arg, aggregate, &state, &err);
+    int rc = get(arg, aggregate, &state, &err);
     script_time_forgive(L, since);
     if (rc)
-        return luaL_error(L, "get(\"%s\"): %s", aggregate.p, *err.text ? err.text : strerror(rc < 0 ? -rc : EIO));
+        return luaL_error(L, "%s(\"%s\"): %s", name, aggregate.p, *err.text ? err.text : strerror(rc < 0 ? -rc : EIO));
     lua_settop(L, 1);
     if (!state)
         lua_pushnil(L);
@@ -74,6 +70,13 @@ static int handler_get(lua_State *L) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, state);
     shield_value_push(L, 2);
     return 1;
+}
+
+static int handler_get(lua_State *L) {
+    struct call *call = script_of(L)->call;
+    if (!call->get)
+        return luaL_error(L, "get() belongs into decide");
+    return handler_state(L, call->get, call->get_arg, "get");
 }
 
 static size_t hex_put(char *out, uint64_t v, int bytes) {

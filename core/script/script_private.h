@@ -22,6 +22,7 @@ enum pin {
     PIN_LIBRARY, /* what every file gets a copy of: name -> function or table of functions */
     PIN_MAP,     /* original -> proxy, of the call that runs */
     PIN_LIST,    /* proxy, original, proxy, ... of the call that runs */
+    PIN_QUERY,   /* the metatable of q */
     PIN_N
 };
 
@@ -73,7 +74,8 @@ struct call {
     const uint8_t *seed; /* of cmd.uuid, or NULL */
     script_get *get;
     void *get_arg;
-    int made; /* events, kept in PIN_MADE from made_before + 1 on */
+    struct querying *query; /* script_query.c; NULL: q's functions may not be called */
+    int made;               /* events, kept in PIN_MADE from made_before + 1 on */
     int made_before;
     int shields;   /* proxies in PIN_LIST */
     int map, list; /* the outer call's, kept while this one runs */
@@ -92,8 +94,9 @@ struct shape_entry {
 };
 #define SHAPE_SLOTS 4096 /* a power of two */
 #define SHAPES_MAX 2048
-#define SHAPE_GUESSES 256 /* a power of two */
-#define VIEW_SLOTS 256    /* a power of two */
+#define SHAPE_GUESSES 256     /* a power of two */
+#define VIEW_SLOTS 256        /* a power of two */
+#define ARENA_KEPT (64 << 10) /* bytes of script->arena */
 #define SHAPE_KEYS_MAX 64
 #define SHAPE_BYTES_MAX 4096
 
@@ -262,6 +265,9 @@ void command_push(lua_State *L, const struct script_command *cmd);
 void told_fill(lua_State *L, int at);
 /* Data of this call that nothing has touched, and its depth; NULL when the table at `at` is not that. */
 const struct json_value *told_data(lua_State *L, int at, int *depth);
+/* Reads a text that has JSON_PADDING readable bytes behind it; the tree lives in script->arena. 0, JSON_MALFORMED or
+ * -ENOMEM. */
+int json_parse(struct script *s, struct str padded, const struct json_value **tree);
 
 /* --- script_shield.c */
 
@@ -297,5 +303,16 @@ int handler_reject(lua_State *L);
 void made_forget(struct script *s, struct call *call);
 /* One form for one number: of 7, 7.0, -0.0 and decimals like 7.00 the shortest. The value at `at` is replaced. */
 void number_plain(lua_State *L, int at);
+/* get(), called `name` in errors: pushes the state of the aggregate that argument 1 names, behind a shield. */
+int handler_state(lua_State *L, script_get *get, void *arg, const char *name);
+
+/* --- script_view.c */
+
+/* Puts the text of a key in the place of the string, number, boolean or decimal at `at`; false for anything else. */
+bool value_key(lua_State *L, int at);
+
+/* --- script_query.c */
+
+void query_open(lua_State *L); /* the metatable of q */
 
 #endif

@@ -1,5 +1,7 @@
 #include "script_private.h"
 
+#include <errno.h>
+
 /* What handlers are told: the event or the command, and the data of a command. Most handlers look at little of it, so
  * members come into being when they are first asked for. A table of this kind belongs to the call that made it
  * (call->told): `given` says which of its members it has had, so that one that was set to nil stays away.
@@ -10,7 +12,6 @@
 
 #define FIELDS_LAZY 24 /* of data; a search from the start is fast up to here */
 #define READS_LAZY 8   /* of data; who reads more often gets a table */
-#define KEPT_ARENA_MAX (64 << 10)
 
 enum field {
     FIELD_TYPE = 1,
@@ -256,30 +257,33 @@ static int told_over(lua_State *L) {
     return luaL_error(L, TOLD_KEPT);
 }
 
+int json_parse(struct script *s, struct str padded, const struct json_value **tree) {
+    struct json_value *root = arena_alloc(&s->arena, sizeof *root);
+    const char *why;
+    if (!s->parser)
+        s->parser = json_parser_new();
+    if (!s->parser || !root)
+        return -ENOMEM;
+    *tree = root;
+    return json_tree_read(s->parser, padded, &s->arena, root, &why);
+}
+
 /* Of an event that is long over. The text was good when it was kept. */
 static const struct json_value *kept_read(lua_State *L, int at) {
     struct script *s = script_of(L);
-    struct json_value *tree = NULL;
+    const struct json_value *tree;
     struct str text;
-    const char *why;
     if (lua_rawgetp(L, at, &key_text) != LUA_TSTRING)
         told_over(L);
     text.p = lua_tolstring(L, -1, &text.n);
-    arena_reset(&s->arena, KEPT_ARENA_MAX);
-    if (!s->parser)
-        s->parser = json_parser_new();
+    arena_reset(&s->arena, ARENA_KEPT);
     char *padded = arena_alloc(&s->arena, text.n + JSON_PADDING);
-    if (s->parser && padded) {
-        memcpy(padded, text.p, text.n);
-        memset(padded + text.n, 0, JSON_PADDING);
-        text.p = padded;
-        tree = arena_alloc(&s->arena, sizeof *tree);
-    }
-    if (!tree || json_tree_read(s->parser, text, &s->arena, tree, &why) != 0) {
-        if (s->call)
-            s->call->broken = BROKEN_MACHINE;
-        luaL_error(L, "not enough memory");
-    }
+    if (!padded)
+        memory_gone(L);
+    memcpy(padded, text.p, text.n);
+    memset(padded + text.n, 0, JSON_PADDING);
+    if (json_parse(s, (struct str){padded, text.n}, &tree) != 0)
+        memory_gone(L);
     lua_pop(L, 1);
     return tree;
 }

@@ -74,32 +74,36 @@ static void text_check(lua_State *L, const struct naming *naming, struct str tex
         luaL_error(L, "%s returned a text that is not valid UTF-8", naming->handler);
 }
 
-/* Replaces the value on top, item i of a list or (0) what was returned, by the text that it stands for. */
-static void text_make(lua_State *L, const struct naming *naming, int64_t i) {
+bool value_key(lua_State *L, int at) {
     struct script *s = script_of(L);
     struct decimal d;
-    int at = lua_gettop(L), type = lua_type(L, at);
+    int type = lua_type(L, at);
     if (type == LUA_TSTRING)
-        return;
-    if (type != LUA_TNUMBER && type != LUA_TBOOLEAN && !decimal_get(L, at, &d)) {
-        if (i)
-            luaL_error(L,
-                       "item %d of the list that %s returned is a %s, not a string, a number, a boolean or a decimal",
-                       (int)i, naming->handler, luaL_typename(L, at));
-        luaL_error(L, "%s returned a %s: it returns a string, a number, a boolean, a decimal, a list of such, or nil",
-                   naming->handler, luaL_typename(L, at));
-    }
+        return true;
+    if (type != LUA_TNUMBER && type != LUA_TBOOLEAN && !decimal_get(L, at, &d))
+        return false;
     buf_clear(&s->scratch);
     number_plain(L, at);
     json_write(L, at, &s->scratch, "the value", false);
     lua_pushlstring(L, s->scratch.p, s->scratch.n);
     lua_replace(L, at);
+    return true;
+}
+
+/* Of item i of a list, or (0) of what was returned. */
+static void value_refuse(lua_State *L, const struct naming *naming, int64_t i) {
+    if (i)
+        luaL_error(L, "item %d of the list that %s returned is a %s, not a string, a number, a boolean or a decimal",
+                   (int)i, naming->handler, luaL_typename(L, -1));
+    luaL_error(L, "%s returned a %s: it returns a string, a number, a boolean, a decimal, a list of such, or nil",
+               naming->handler, luaL_typename(L, -1));
 }
 
 /* Takes the value on top. */
 static void name_take(lua_State *L, struct naming *naming, int64_t i) {
     struct str text;
-    text_make(L, naming, i);
+    if (!value_key(L, lua_gettop(L)))
+        value_refuse(L, naming, i);
     text.p = lua_tolstring(L, -1, &text.n);
     text_check(L, naming, text);
     if (naming->seen) {
