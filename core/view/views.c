@@ -126,8 +126,9 @@ static int side_follow(struct views *vs, struct side *side) {
                                              .room_arg = vs,
                                              .ops = &ops,
                                              .arg = side->maker};
+    bool parked = side->maker->parking.n > 0; /* the follower's from its start on */
     int r = follower_start(&side->follower, &options);
-    if (r == 0 && side->maker->parking.n > 0)
+    if (r == 0 && parked)
         r = follower_call(side->follower, skip_decided, side->maker);
     return r;
 }
