@@ -44,12 +44,12 @@ static void question_add(void *arg, const struct allow *list, unsigned rights) {
         q->rights |= rights;
 }
 
-static unsigned rights_by_lists(struct fs *fs, const struct node *node, uint32_t type_no, const struct identity *who) {
+static unsigned rights_by_lists(struct fs *fs, const struct node *node, uint32_t subject, const struct identity *who) {
     struct question q = {.owner = &fs->owner, .who = who};
     if (node_kind(node->tag)->access == ACCESS_READ)
-        return store_may_read(fs->store, type_no, who) ? RIGHT_READ : 0;
+        return store_may_read(fs->store, subject, who) ? RIGHT_READ : 0;
     struct domain *d = store_domain(fs->store);
-    rights_each(fs, d, node, type_no, question_add, &q);
+    rights_each(fs, d, node, subject, question_add, &q);
     domain_unref(d);
     return q.rights;
 }
@@ -57,14 +57,14 @@ static unsigned rights_by_lists(struct fs *fs, const struct node *node, uint32_t
 static int may(struct fs *fs, const struct node *node, const struct identity *who, unsigned want) {
     bool listed = fs->governed && node_kind(node->tag)->access != ACCESS_MODE;
     mode_t mode = listed ? rights_mode(node) : node_kind(node->tag)->mode;
-    uint32_t type_no;
+    uint32_t subject;
     want &= ~rights_by_mode(fs, mode, listed, who);
     if (want == 0 || !listed)
         return want == 0 ? 0 : -EACCES;
-    int r = rights_type(fs, node, &type_no);
+    int r = rights_subject(fs, node, &subject);
     if (r < 0)
         return r;
-    return (want & ~rights_by_lists(fs, node, type_no, who)) == 0 ? 0 : -EACCES;
+    return (want & ~rights_by_lists(fs, node, subject, who)) == 0 ? 0 : -EACCES;
 }
 
 int access_check(struct fs *fs, fuse_req_t req, const struct node *node, int want) {

@@ -119,17 +119,17 @@ static void acl_tidy(struct acl *acl) {
 }
 
 /* 0 or a negative errno; acl->named is to be freed in both cases. */
-static int acl_of(struct fs *fs, const struct node *node, uint32_t type_no, struct acl *acl) {
+static int acl_of(struct fs *fs, const struct node *node, uint32_t subject, struct acl *acl) {
     mode_t mode = rights_mode(node);
     *acl = (struct acl){.owner = &fs->owner, .user = mode >> 6 & 7, .group = mode >> 3 & 7, .others = mode & 7};
-    int r = type_no ? 0 : rights_type(fs, node, &type_no);
+    int r = subject ? 0 : rights_subject(fs, node, &subject);
     if (r < 0)
         return r;
     struct domain *d = store_domain(fs->store);
     if (rights_need_all(node))
         acl_of_all(acl, d);
     else
-        rights_each(fs, d, node, type_no, acl_add_list, acl);
+        rights_each(fs, d, node, subject, acl_add_list, acl);
     domain_unref(d);
     acl_tidy(acl);
     return acl->oom ? -ENOMEM : 0;
@@ -149,12 +149,12 @@ static bool is_listed(const struct fs *fs, const struct node *node) {
     return fs->governed && node_kind(node->tag)->access != ACCESS_MODE;
 }
 
-mode_t acl_mode(struct fs *fs, const struct node *node, uint32_t type_no) {
+mode_t acl_mode(struct fs *fs, const struct node *node, uint32_t subject) {
     mode_t mode = node_kind(node->tag)->mode;
     struct acl acl;
     if (!is_listed(fs, node))
         return mode;
-    if (acl_of(fs, node, type_no, &acl) == 0)
+    if (acl_of(fs, node, subject, &acl) == 0)
         mode = (mode & (mode_t)S_IFMT) | acl.user << 6 | acl_mask(&acl) << 3 | acl.others;
     free(acl.named);
     return mode;

@@ -12,9 +12,9 @@
 
 #define ACL_XATTR "system.posix_acl_access"
 
-/* The mode of a node, with the bits of its type: what its kind says without a domain. type_no as in rights.h; 0 with a
- * node that has a type: it is looked up. Falls back to the kind's mode when the type is not found. */
-mode_t acl_mode(struct fs *fs, const struct node *node, uint32_t type_no);
+/* The mode of a node, with the bits of its type: what its kind says without a domain. subject as in rights.h; 0 with a
+ * node that has one: it is looked up. Falls back to the kind's mode when it is not found. */
+mode_t acl_mode(struct fs *fs, const struct node *node, uint32_t subject);
 /* Appends the attribute; nothing when the mode says it all. 0 or a negative errno. */
 int acl_xattr(struct fs *fs, const struct node *node, struct buf *out);
 

@@ -1,5 +1,6 @@
 #include "fs.h"
 
+#include "content.h"
 #include "domain.h"
 #include "node_at.h"
 
@@ -15,6 +16,7 @@ static bool is_governed(struct store *store) {
 int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
     *fs = (struct fs){.store = store, .index = store_index(store), .owner = *owner};
     fs->governed = is_governed(store);
+    fs->views = store_views(store);
     fs->started = fs_now();
     atomic_init(&fs->lookups, 0);
     int r = handles_init(&fs->handles);
@@ -23,23 +25,28 @@ int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
     r = deferred_init(&fs->deferred);
     if (r < 0)
         goto no_deferred;
-    r = reloads_init(&fs->reloads);
+    r = pendings_init(&fs->pendings);
     if (r < 0)
-        goto no_reloads;
+        goto no_pendings;
     r = -ENOMEM;
     fs->moments = moments_new();
     if (!fs->moments)
         goto no_moments;
+    fs->contents = contents_new();
+    if (!fs->contents)
+        goto no_contents;
     fs->locks = locks_new();
     if (!fs->locks)
         goto no_locks;
     return 0;
 
 no_locks:
+    contents_free(fs->contents);
+no_contents:
     moments_free(fs->moments);
 no_moments:
-    reloads_deinit(&fs->reloads);
-no_reloads:
+    pendings_deinit(&fs->pendings);
+no_pendings:
     deferred_deinit(&fs->deferred);
 no_deferred:
     handles_deinit(&fs->handles);
@@ -48,13 +55,14 @@ no_deferred:
 
 void fs_deinit(struct fs *fs) {
     /* A channel may be freed only when no write on it is under way; a store may be closed only when no domain is
-     * being loaded into it. */
+     * being loaded into it, and nobody waits for a view or a query. */
     store_stop(fs->store);
     deferred_wait(&fs->deferred);
     locks_free(fs->locks);
     handles_deinit(&fs->handles);
+    contents_free(fs->contents);
     moments_free(fs->moments);
-    reloads_deinit(&fs->reloads);
+    pendings_deinit(&fs->pendings);
     deferred_deinit(&fs->deferred);
 }
 

@@ -6,31 +6,38 @@
 #include "handle.h"
 #include "lock.h"
 #include "lowlevel.h"
+#include "pending.h"
+#include "queries.h"
 #include "reload.h"
 #include "reply.h"
 #include "store.h"
+#include "views.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct moments; /* node_at.h */
+struct moments;  /* node_at.h */
+struct contents; /* content.h */
 
 struct fs {
     struct store *store; /* borrowed */
     struct index *index; /* the store's */
+    struct views *views; /* the store's; NULL without a domain, like the next */
+    struct queries *queries;
     enum durability durability;
     bool shared;            /* others than the owner get in (allow_other) */
     bool governed;          /* by a domain: its lists say who may what */
     struct ownership owner; /* of the mount */
     uint64_t started;       /* microseconds; the time of what never had an event */
     struct moments *moments;
+    struct contents *contents;
     struct locks *locks;
-    struct reloads reloads;
+    struct pendings pendings;
     struct handles handles;
     struct deferred deferred;
-    atomic_uint lookups;      /* counter of `commands` ids */
+    atomic_uint lookups;      /* counter of ids of `commands` and `call` */
     void (*ready)(void *arg); /* called once, when the kernel has said hello */
     void *ready_arg;
     void (*log)(void *arg, int priority, const char *line); /* as in struct store_options */

@@ -38,6 +38,7 @@ void handle_free(struct handle *h) {
     pthread_mutex_unlock(&h->fs->handles.lock);
     if (h->channel)
         channel_free(h->channel);
+    content_text_unref(h->content);
     buf_free(&h->text);
     pthread_mutex_destroy(&h->lock);
     free(h);

@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "channel.h"
+#include "content.h"
 #include "lowlevel.h"
 #include "text.h"
 
@@ -21,11 +22,15 @@ struct fs;
 struct handle {
     LIST_ENTRY(handle) link;
     struct fs *fs;
-    pthread_mutex_t lock;      /* of cursor and text: reads may run side by side */
-    struct text_cursor cursor; /* a log or a stream: where the reader got to */
-    struct buf text;           /* a small file: what the reader is being given; a directory: entries to come */
-    struct channel *channel;   /* `commands` */
-    fuse_req_t request;        /* the write that waits for its answer, while `writing` */
+    pthread_mutex_t lock;         /* of cursor and text: reads may run side by side */
+    struct text_cursor cursor;    /* a log or a stream: where the reader got to */
+    struct buf text;              /* a small file: what the reader is being given; a directory: entries to come */
+    size_t given;                 /* what he has had of it, where he cannot seek */
+    uint64_t build;               /* a directory of a view: which build is being listed; 0: none yet */
+    struct channel *channel;      /* `commands` */
+    struct content_text *content; /* a view's file: what the reader is given, whatever becomes of the file */
+    bool direct;                  /* what it shows is not what the node does, so that the kernel must not keep it */
+    fuse_req_t request;           /* the write that waits for its answer, while `writing` */
     atomic_bool writing;
     atomic_bool unsynced; /* written to since the last sync */
 };

@@ -18,6 +18,8 @@ enum node_tag {
     NODE_CONTROL_CONFIG = 10,
     NODE_CONTROL_ERRORS = 11,
     NODE_CONTROL_RELOAD = 12,
+    NODE_CONTROL_BARRIER = 13,
+    NODE_CONTROL_BARRIER_TIMED = 14,
     NODE_TYPE = 16,
     NODE_TYPE_COMMANDS = 17,
     NODE_TYPE_LOG = 18,
@@ -43,7 +45,23 @@ enum node_tag {
     NODE_SCHEMAS_COMMAND = 60,
     NODE_SCHEMA_OF_EVENT = 61,
     NODE_SCHEMA_OF_COMMAND = 62,
-    NODE_TAGS = 64
+    NODE_VIEWS = 64,
+    NODE_VIEW = 65,
+    NODE_VIEW_STATUS = 66,
+    NODE_VIEW_REBUILD = 67,
+    NODE_VIEW_PARKED = 68,
+    NODE_VIEW_RETRY = 69,
+    NODE_VIEW_SKIPPED = 70,
+    NODE_VIEW_PARKED_EVENT = 71,
+    NODE_VIEW_DIR = 72,
+    NODE_VIEW_LINK = 73,
+    NODE_VIEW_FILE = 74,
+    NODE_AGGREGATE_VIEW_FILE = 75,
+    NODE_QUERIES = 80,
+    NODE_QUERY = 81,
+    NODE_QUERY_CALL = 82,
+    NODE_QUERY_RESULT = 83,
+    NODE_TAGS = 128
 };
 
 /* What the number of a node says. */
@@ -55,6 +73,13 @@ enum node_payload {
     PAYLOAD_POSITION,  /* an event's position */
     PAYLOAD_MOMENT,    /* a hash of a moment: node_at.c */
     PAYLOAD_SCHEMA,    /* a type's number, and a hash of what is named in it: node_schemas.c */
+    PAYLOAD_VIEW,      /* a view's number */
+    PAYLOAD_PARKED,    /* a view's number, and a position */
+    PAYLOAD_DIR,       /* a build, and the number of one of its directories */
+    PAYLOAD_LINK,      /* a view's number, how deep it stands, and the aggregate it leads to */
+    PAYLOAD_QUERY,     /* a query's number, and a hash of its name: node_queries.c */
+    PAYLOAD_CONTENT,   /* a number that content.c gave it */
+    PAYLOAD_TIMEOUT,   /* milliseconds */
 };
 
 /* A node of the tree, decoded. `no` is the number of what it belongs to. */
@@ -66,13 +91,39 @@ struct node {
 #define INO_EVENT_BITS 56 /* of a position */
 #define INO_MOMENT_BITS 54
 #define INO_SCHEMA_BITS 40 /* of the hash */
+#define INO_QUERY_BITS 16  /* of the number; behind it a hash of INO_QUERY_HASH_BITS */
+#define INO_QUERY_HASH_BITS 24
+#define INO_TAG_BITS 56    /* what a tag leaves */
+#define INO_PARKED_BITS 44 /* of the position */
+#define INO_DIR_BITS 36    /* of the directory */
+#define INO_LEVEL_BITS 4   /* of a link's depth */
 
 enum node_payload ino_payload(enum node_tag tag);
 uint32_t ino_type(struct node node); /* of a payload that has a type's number */
 
-/* What stat(2) shows, and the node id of all but `commands`. */
+/* Nodes of views, and what their numbers say. */
+struct node ino_parked(uint32_t view, uint64_t position); /* less than 1 << INO_PARKED_BITS */
+struct node ino_dir(uint64_t build, uint64_t dir);
+struct node ino_link(uint32_t view, uint32_t levels, uint64_t aggregate);
+uint32_t ino_view(struct node node); /* of PAYLOAD_VIEW, PAYLOAD_PARKED, PAYLOAD_LINK */
+uint64_t ino_position(struct node node);
+uint64_t ino_dir_build(struct node node);
+uint64_t ino_dir_no(struct node node);
+uint32_t ino_link_levels(struct node node);
+uint64_t ino_link_aggregate(struct node node);
+
+/* Hashes that are parts of inode numbers, and so never change: begin with INO_HASH, add bytes, end with so many bits.
+ */
+#define INO_HASH 0xcbf29ce484222325ULL
+uint64_t ino_hash(uint64_t h, const void *bytes, size_t n);
+uint64_t ino_hash_end(uint64_t h, unsigned bits);
+
+/* The number of a node that is shown by a hash of INO_TAG_BITS (views and queries). */
+fuse_ino_t ino_of_hash(enum node_tag tag, uint64_t hash);
+
+/* The node id of all but `commands` and `call`, and what stat(2) shows of all that is not shown by a hash. */
 fuse_ino_t ino_of(struct node node);
-/* A node id with the counter in it for a `commands` node, ino_of() for the others. */
+/* A node id with the counter in it for those two, ino_of() for the others. */
 fuse_ino_t ino_fresh(struct node node, uint32_t counter);
 /* False when no node can have this id. Whether the thing exists is another question. */
 bool ino_parse(fuse_ino_t ino, struct node *out);

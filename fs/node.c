@@ -11,8 +11,12 @@
 static const struct node_caching immutable = {
     .keep_cache = true, .entry_timeout = DAY, .attr_timeout = DAY, .blksize = 4096};
 
-/* The same, but its name means another moment each time it is asked. */
-static const struct node_caching moment = {.keep_cache = true, .attr_timeout = DAY, .blksize = 4096};
+/* The same, but its name means something else each time it is asked: another moment, another content of a view's file
+ * or of a query (content.h). So it is with the links of an index, whose text is a part of their id. */
+static const struct node_caching content = {.keep_cache = true, .attr_timeout = DAY, .blksize = 4096};
+
+/* What may go away, or become something else, without the kernel being told. */
+static const struct node_caching passing = {.attr_timeout = 0, .blksize = 4096};
 
 /* The page cache over a file that grows behind the kernel's back shows NUL bytes. */
 static const struct node_caching growing = {.direct_io = true, .blksize = 1 << 20};
@@ -40,7 +44,9 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_CONTROL_STATUS] =     {"status.json",       NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &status_ops},
     [NODE_CONTROL_CONFIG] =     {"config.json",       NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &config_ops},
     [NODE_CONTROL_ERRORS] =     {"errors.ndjson",     NODE_CONTROL,         false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &errors_ops},
-    [NODE_CONTROL_RELOAD] =     {"reload",            NODE_CONTROL,         false, S_IFREG | 0200, ACCESS_MODE,   &control,   &reload_ops},
+    [NODE_CONTROL_RELOAD] =     {"reload",            NODE_CONTROL,         false, S_IFREG | 0200, ACCESS_MODE,   &control,  &reload_ops},
+    [NODE_CONTROL_BARRIER] =    {"barrier",           NODE_CONTROL,         true,  S_IFREG | 0440, ACCESS_MODE,   &control,   &barrier_ops},
+    [NODE_CONTROL_BARRIER_TIMED] = {NULL,             0,                    true,  S_IFREG | 0440, ACCESS_MODE,   &control,   &barrier_ops},
 
     [NODE_TYPE] =               {NULL,                0,                    false, S_IFDIR | 0750, ACCESS_MAKE,   &directory, &type_ops},
     [NODE_TYPE_COMMANDS] =      {"commands",          NODE_TYPE,            false, S_IFREG | 0660, ACCESS_SEND,   &control,   &commands_ops},
@@ -54,12 +60,12 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_AGGREGATE_STREAM] =   {"events.ndjson",     NODE_AGGREGATE,       false, S_IFREG | 0440, ACCESS_READ,   &growing,   &stream_ops},
     [NODE_AGGREGATE_AT] =       {"at",                NODE_AGGREGATE,       true,  S_IFDIR | 0550, ACCESS_EITHER, &directory, &at_ops},
     [NODE_AGGREGATE_FOLDED] =   {"stream.ndjson",     NODE_AGGREGATE,       false, S_IFREG | 0440, ACCESS_READ,   &growing,   &folded_ops},
-    [NODE_AGGREGATE_VIEWS] =    {"views",             NODE_AGGREGATE,       false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &views_ops},
+    [NODE_AGGREGATE_VIEWS] =    {"views",             NODE_AGGREGATE,       false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &aggregate_views_ops},
     [NODE_AGGREGATE_STATE] =    {"state.json",        NODE_AGGREGATE_VIEWS, false, S_IFREG | 0440, ACCESS_READ,   &growing,   &state_ops},
 
     [NODE_EVENT] =              {NULL,                0,                    false, S_IFREG | 0440, ACCESS_READ,   &immutable, &event_ops},
-    [NODE_MOMENT] =             {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &moment,    &moment_ops},
-    [NODE_MOMENT_STREAM] =      {"events.ndjson",     NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &moment,    &moment_stream_ops},
+    [NODE_MOMENT] =             {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &content,   &moment_ops},
+    [NODE_MOMENT_STREAM] =      {"events.ndjson",     NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &content,   &moment_stream_ops},
     [NODE_MOMENT_FOLDED] =      {"stream.ndjson",     NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &growing,   &moment_folded_ops},
     [NODE_MOMENT_STATE] =       {"state.json",        NODE_MOMENT,          false, S_IFREG | 0440, ACCESS_READ,   &growing,   &moment_state_ops},
 
@@ -70,6 +76,19 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_SCHEMAS_COMMAND] =    {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_EITHER, &directory, &schemas_name_ops},
     [NODE_SCHEMA_OF_EVENT] =    {NULL,                0,                    false, S_IFREG | 0440, ACCESS_EITHER, &immutable, &schema_ops},
     [NODE_SCHEMA_OF_COMMAND] =  {NULL,                0,                    false, S_IFREG | 0440, ACCESS_EITHER, &immutable, &schema_ops},
+
+    [NODE_VIEWS] =              {"views",             NODE_ROOT,            false, S_IFDIR | 0550, ACCESS_VIEW_EITHER, &directory, &views_ops},
+    [NODE_VIEW] =               {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_VIEW_EITHER, &directory, &view_ops},
+    [NODE_VIEW_STATUS] =        {".status.json",      NODE_VIEW,            false, S_IFREG | 0440, ACCESS_VIEW_EITHER, &growing,  &view_status_ops},
+    [NODE_VIEW_REBUILD] =       {".rebuild",          NODE_VIEW,            false, S_IFREG | 0200, ACCESS_MODE,   &control,   &view_rebuild_ops},
+    [NODE_VIEW_PARKED] =        {".parked",           NODE_VIEW,            false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &parked_ops},
+    [NODE_VIEW_RETRY] =         {"retry",             NODE_VIEW_PARKED,     false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &parked_retry_ops},
+    [NODE_VIEW_SKIPPED] =       {"skipped",           NODE_VIEW_PARKED,     false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &parked_skipped_ops},
+    [NODE_VIEW_PARKED_EVENT] =  {NULL,                0,                    false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &parked_event_ops},
+    [NODE_VIEW_DIR] =           {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_VIEW_EITHER, &passing,   &view_dir_ops},
+    [NODE_VIEW_LINK] =          {NULL,                0,                    false, S_IFLNK | 0777, ACCESS_MODE,   &content,   &view_link_ops},
+    [NODE_VIEW_FILE] =          {NULL,                0,                    false, S_IFREG | 0440, ACCESS_VIEW,   &content,   &view_file_ops},
+    [NODE_AGGREGATE_VIEW_FILE] = {NULL,               0,                    false, S_IFREG | 0440, ACCESS_VIEW,   &content,   &view_file_ops},
 };
 /* clang-format on */
 
@@ -77,8 +96,19 @@ const struct node_kind *node_kind(enum node_tag tag) {
     return (unsigned)tag < NODE_TAGS && kinds[tag].mode != 0 ? &kinds[tag] : NULL;
 }
 
-int node_of_ino(fuse_ino_t ino, struct node *out) {
-    return ino_parse(ino, out) && node_kind(out->tag) ? 0 : -ESTALE;
+/* Whether the mount has what the node is of: views and queries come with a domain. */
+static bool tag_is_served(const struct fs *fs, enum node_tag tag) {
+    if (tag == NODE_CONTROL_BARRIER || tag == NODE_CONTROL_BARRIER_TIMED)
+        return fs->views;
+    if (tag >= NODE_VIEWS && tag <= NODE_AGGREGATE_VIEW_FILE)
+        return fs->views;
+    if (tag >= NODE_QUERIES && tag <= NODE_QUERY_RESULT)
+        return fs->queries;
+    return true;
+}
+
+int node_of_ino(struct fs *fs, fuse_ino_t ino, struct node *out) {
+    return ino_parse(ino, out) && node_kind(out->tag) && tag_is_served(fs, out->tag) ? 0 : -ESTALE;
 }
 
 static bool name_is(struct str name, const char *text) {
@@ -87,7 +117,7 @@ static bool name_is(struct str name, const char *text) {
 
 bool node_is_there(struct fs *fs, const struct node *node) {
     const struct node_ops *ops = node_kind(node->tag)->ops;
-    return !ops->there || ops->there(fs, node);
+    return tag_is_served(fs, node->tag) && (!ops->there || ops->there(fs, node));
 }
 
 /* A fixed name of the directory. */
@@ -102,7 +132,13 @@ static bool node_find_fixed(struct fs *fs, const struct node *dir, struct str na
     return false;
 }
 
-int node_find(struct fs *fs, const struct node *dir, struct str name, struct node *child, struct node_stat *stat) {
+bool node_name_is_fixed(struct fs *fs, const struct node *dir, struct str name) {
+    struct node child;
+    return node_find_fixed(fs, dir, name, &child);
+}
+
+int node_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+              struct node_stat *stat) {
     const struct node_kind *k = node_kind(dir->tag);
     if (!S_ISDIR(k->mode))
         return -ENOTDIR;
@@ -113,7 +149,7 @@ int node_find(struct fs *fs, const struct node *dir, struct str name, struct nod
     else if (name_is(name, ".."))
         r = node_parent(fs, dir, child);
     else if (!node_find_fixed(fs, dir, name, child))
-        return k->ops->find ? k->ops->find(fs, dir, name, child, stat) : -ENOENT;
+        return k->ops->find ? k->ops->find(fs, dir, name, req, child, stat) : -ENOENT;
     if (r < 0)
         return r;
     r = node_stat(fs, child, stat);
@@ -138,13 +174,20 @@ int node_stat_as_parent(struct fs *fs, const struct node *node, struct node_stat
     return node_stat(fs, &parent, out);
 }
 
+fuse_ino_t node_ino(struct fs *fs, const struct node *node) {
+    struct node_stat stat;
+    enum node_payload payload = ino_payload(node->tag);
+    bool hashed = payload == PAYLOAD_CONTENT || payload == PAYLOAD_QUERY;
+    return hashed && node_stat(fs, node, &stat) == 0 && stat.ino ? stat.ino : ino_of(*node);
+}
+
 void node_attr(struct fs *fs, const struct node *node, const struct node_stat *stat, struct stat *out) {
     const struct node_kind *k = node_kind(node->tag);
     uint64_t time = stat->time ? stat->time : fs->started;
     struct timespec t = {(time_t)(time / 1000000), (long)(time % 1000000) * 1000};
     *out = (struct stat){
-        .st_ino = ino_of(*node),
-        .st_mode = acl_mode(fs, node, stat->type_no),
+        .st_ino = stat->ino ? stat->ino : ino_of(*node),
+        .st_mode = acl_mode(fs, node, stat->subject),
         .st_nlink = 1,
         .st_uid = fs->owner.uid,
         .st_gid = fs->owner.gid,
@@ -174,4 +217,20 @@ void node_entry(struct fs *fs, const struct node *node, const struct node_stat *
         .entry_timeout = checked ? 0 : k->caching->entry_timeout,
     };
     node_attr(fs, node, stat, &out->attr);
+}
+
+/* Past the page cache where the kind says so, and where the handle shows something else than the node does. */
+void node_opened(fuse_req_t req, const struct node *node, struct handle *h) {
+    const struct node_kind *k = node_kind(node->tag);
+    bool direct = k->caching->direct_io || (h && h->direct);
+    struct fuse_file_info fi = {
+        .fh = (uintptr_t)h,
+        .direct_io = direct,
+        .keep_cache = k->caching->keep_cache && !direct,
+        .nonseekable = k->caching->nonseekable,
+        .noflush = !k->ops->flush,
+    };
+    /* An open that was given up in the meantime is never released. */
+    if (fuse_reply_open(req, &fi) < 0)
+        handle_free(h);
 }

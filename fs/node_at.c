@@ -50,17 +50,9 @@ void moments_free(struct moments *ms) {
     free(ms);
 }
 
-/* FNV-1a, and a mix so that every bit counts in the 54 that are kept. */
 static uint64_t moment_hash(const struct moment *m) {
-    uint64_t h = 0xcbf29ce484222325ULL;
-    const unsigned char *range = (const unsigned char *)&m->range;
-    for (size_t i = 0; i < sizeof m->range; i++)
-        h = (h ^ range[i]) * 0x100000001b3ULL;
-    for (size_t i = 0; i < m->n; i++)
-        h = (h ^ (unsigned char)m->when[i]) * 0x100000001b3ULL;
-    h ^= h >> 32;
-    h *= 0x9e3779b97f4a7c15ULL;
-    return h >> (64 - INO_MOMENT_BITS);
+    uint64_t h = ino_hash(INO_HASH, &m->range, sizeof m->range);
+    return ino_hash_end(ino_hash(h, m->when, m->n), INO_MOMENT_BITS);
 }
 
 static bool moment_same(const struct moment *a, const struct moment *b) {
@@ -137,7 +129,9 @@ static int range_stat(struct fs *fs, const struct moment_range *range, struct no
     return text_stat_range(fs->store, range->aggregate, range->from, range->to, &out->size, &out->time);
 }
 
-static int at_find(struct fs *fs, const struct node *dir, struct str name, struct node *child, struct node_stat *stat) {
+static int at_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+                   struct node_stat *stat) {
+    (void)req;
     struct moment like = {.range.aggregate = dir->no, .n = name.n};
     if (name.n > WHEN_MAX_BYTES)
         return -ENOENT;

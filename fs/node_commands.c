@@ -74,7 +74,9 @@ static void commands_written(void *arg, ssize_t taken) {
     deferred_end(&fs->deferred);
 }
 
-static void commands_write(struct handle *h, fuse_req_t req, const char *bytes, size_t n) {
+static void commands_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
+                           size_t n) {
+    (void)node;
     /* The kernel's inode lock lets one write of a handle through at a time; the engine relies on it. */
     if (atomic_exchange(&h->writing, true)) {
         fuse_reply_err(req, EBUSY);
@@ -86,7 +88,7 @@ static void commands_write(struct handle *h, fuse_req_t req, const char *bytes, 
         return;
     }
     h->request = req;
-    deferred_begin(&h->fs->deferred);
+    deferred_begin(&fs->deferred);
     channel_write(h->channel, bytes, n, commands_written, h);
 }
 

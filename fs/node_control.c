@@ -1,7 +1,5 @@
 #include "node_text.h"
 
-const struct node_ops control_ops = {.stat = node_stat_as_parent};
-
 static int status_render(struct fs *fs, const struct node *node, struct buf *out) {
     (void)node;
     return store_status(fs->store, out);
@@ -53,21 +51,16 @@ static bool reload_there(struct fs *fs, const struct node *node) {
     return fs->governed;
 }
 
-static void reload_write(struct handle *h, fuse_req_t req, const char *bytes, size_t n) {
-    (void)h, (void)bytes;
+static void reload_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
+                         size_t n) {
+    (void)node, (void)h, (void)bytes;
     if (n > 0)
-        reload_start(fs_of(req), req, n);
+        reload_start(fs, req, n);
     else
         fuse_reply_write(req, 0);
 }
 
-static ssize_t reload_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                           size_t n) {
-    (void)fs, (void)node, (void)h, (void)offset, (void)out, (void)n;
-    return 0;
-}
-
 const struct node_ops reload_ops = {
-    .there = reload_there, .stat = node_stat_as_parent, .read = reload_read, .write = reload_write};
+    .there = reload_there, .stat = node_stat_as_parent, .read = read_nothing, .write = reload_write};
 
 const struct node_ops errors_ops = {.stat = errors_stat, .read = errors_read};

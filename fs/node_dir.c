@@ -11,17 +11,22 @@
 
 /* --- any directory */
 
+static struct stat listing_attr(const struct node *node, const struct node_stat *stat) {
+    bool hashed = stat && stat->ino;
+    return (struct stat){.st_ino = hashed ? stat->ino : ino_of(*node), .st_mode = node_kind(node->tag)->mode};
+}
+
 /* The kernel may well not look at what it is told here, so nothing can be held for it; what it is not told it asks for
  * when it wants it. */
 static void listing_entry(const struct listing *l, const struct node *node, const struct node_stat *stat,
                           struct fuse_entry_param *out) {
     struct node_stat typed = stat ? *stat : (struct node_stat){0};
     if (!stat || node_kind(node->tag)->ops->hold) {
-        *out = (struct fuse_entry_param){.attr = {.st_ino = ino_of(*node), .st_mode = node_kind(node->tag)->mode}};
+        *out = (struct fuse_entry_param){.attr = listing_attr(node, stat)};
         return;
     }
-    if (!typed.type_no)
-        typed.type_no = l->type_no;
+    if (!typed.subject)
+        typed.subject = l->subject;
     node_entry(l->fs, node, &typed, out);
 }
 
@@ -34,7 +39,7 @@ bool listing_add(struct listing *l, const char *name, const struct node *node, c
         listing_entry(l, node, stat, &e);
         n = fuse_add_direntry_plus(l->req, at, room, name, &e, (off_t)offset);
     } else {
-        struct stat attr = {.st_ino = ino_of(*node), .st_mode = node_kind(node->tag)->mode};
+        struct stat attr = listing_attr(node, stat);
         n = fuse_add_direntry(l->req, at, room, name, &attr, (off_t)offset);
     }
     if (n > room)
@@ -71,13 +76,15 @@ static int numbered_fetch(struct listing *l, const struct node *dir, uint64_t af
     buf_clear(fetched);
     if (!buf_reserve(fetched, BATCH * kind->bytes))
         return -ENOMEM;
-    int n = kind->fetch(l->fs, dir, after, fetched->p, BATCH);
+    int n = kind->fetch(l, dir, after, fetched->p, BATCH);
     if (n > 0)
         fetched->n = (size_t)n * kind->bytes;
     return n;
 }
 
-int listing_numbered(struct listing *l, const struct node *dir, uint64_t after, const struct numbered *kind) {
+int listing_numbered(struct listing *l, const struct node *dir, uint64_t after, const struct numbered *kind,
+                     const void *arg) {
+    l->arg = arg;
     struct buf *fetched = &l->handle->text;
     int n = (int)(fetched->n / kind->bytes);
     size_t i = numbered_after(fetched, kind->bytes, (size_t)n, after);
@@ -120,15 +127,15 @@ static int dir_list_fixed(struct listing *l, const struct node *dir, uint64_t af
 
 /* "." and "..": the kernel wants their numbers and nothing else. */
 static int dir_list_dots(struct listing *l, const struct node *dir, uint64_t after) {
-    static const struct node_stat none;
     struct listing plain = *l;
     struct node parent;
     int r = node_parent(l->fs, dir, &parent);
     if (r < 0)
         return r;
-    if (after < 1 && !listing_add(&plain, ".", dir, &none, 1))
+    const struct node_stat self = {.ino = node_ino(l->fs, dir)}, above = {.ino = node_ino(l->fs, &parent)};
+    if (after < 1 && !listing_add(&plain, ".", dir, &self, 1))
         return 1;
-    if (!listing_add(&plain, "..", &parent, &none, 2))
+    if (!listing_add(&plain, "..", &parent, &above, 2))
         return 1;
     l->used = plain.used;
     return 0;
@@ -136,9 +143,11 @@ static int dir_list_dots(struct listing *l, const struct node *dir, uint64_t aft
 
 int dir_list(struct listing *l, const struct node *dir, uint64_t offset) {
     const struct node_kind *k = node_kind(dir->tag);
-    int r = l->plus && l->fs->governed ? rights_type(l->fs, dir, &l->type_no) : 0;
-    if (offset == 0)
-        buf_clear(&l->handle->text); /* rewinddir(3) wants it fresh */
+    int r = l->plus && l->fs->governed ? rights_subject(l->fs, dir, &l->subject) : 0;
+    if (offset == 0) { /* rewinddir(3) wants it fresh */
+        buf_clear(&l->handle->text);
+        l->handle->build = 0;
+    }
     if (r == 0 && offset < 2)
         r = dir_list_dots(l, dir, offset);
     if (r == 0 && offset < LISTING_NUMBERED)
@@ -152,6 +161,7 @@ int dir_list(struct listing *l, const struct node *dir, uint64_t offset) {
 int node_parent(struct fs *fs, const struct node *dir, struct node *out) {
     struct index_aggregate a = {0};
     struct moment_range range = {0};
+    struct view_dir in = {0};
     int r = 0;
     switch (dir->tag) {
     case NODE_AGGREGATE:
@@ -177,6 +187,23 @@ int node_parent(struct fs *fs, const struct node *dir, struct node *out) {
     case NODE_SCHEMAS_COMMAND:
         *out = (struct node){NODE_SCHEMAS_COMMANDS, ino_type(*dir)};
         break;
+    case NODE_VIEW:
+        *out = (struct node){NODE_VIEWS, 1};
+        break;
+    case NODE_VIEW_PARKED:
+        *out = (struct node){NODE_VIEW, dir->no};
+        break;
+    case NODE_VIEW_RETRY:
+    case NODE_VIEW_SKIPPED:
+        *out = (struct node){NODE_VIEW_PARKED, dir->no};
+        break;
+    case NODE_VIEW_DIR:
+        r = reply_stale(views_dir(fs->views, ino_dir_build(*dir), ino_dir_no(*dir), &in));
+        *out = in.parent ? ino_dir(ino_dir_build(*dir), in.parent) : (struct node){NODE_VIEW, in.view};
+        break;
+    case NODE_QUERY:
+        *out = (struct node){NODE_QUERIES, 1};
+        break;
     default:
         *out = (struct node){NODE_ROOT, 1};
     }
@@ -193,9 +220,9 @@ static int root_stat(struct fs *fs, const struct node *node, struct node_stat *o
     return 0;
 }
 
-static int root_find(struct fs *fs, const struct node *dir, struct str name, struct node *child,
+static int root_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                      struct node_stat *stat) {
-    (void)dir;
+    (void)dir, (void)req;
     if (name.n > NAME_MAX_BYTES)
         return -ENAMETOOLONG;
     struct index_type t;
@@ -203,7 +230,7 @@ static int root_find(struct fs *fs, const struct node *dir, struct str name, str
     if (r < 0)
         return r;
     *child = (struct node){NODE_TYPE, t.no};
-    *stat = (struct node_stat){.time = t.time, .type_no = t.no};
+    *stat = (struct node_stat){.time = t.time, .subject = t.no};
     return 0;
 }
 
@@ -216,7 +243,7 @@ static int root_list(struct fs *fs, const struct node *dir, uint64_t after, stru
         memcpy(name, t.name.p, t.name.n);
         name[t.name.n] = '\0';
         struct node node = {NODE_TYPE, t.no};
-        struct node_stat stat = {.time = t.time, .type_no = t.no};
+        struct node_stat stat = {.time = t.time, .subject = t.no};
         if (!listing_add(out, name, &node, &stat, LISTING_NUMBERED + t.no))
             return 0;
     }
@@ -237,12 +264,13 @@ static int type_stat(struct fs *fs, const struct node *node, struct node_stat *o
     struct index_type t;
     int r = reply_stale(index_type_by_no(fs->index, (uint32_t)node->no, &t));
     if (r == 0)
-        *out = (struct node_stat){.time = t.time, .type_no = t.no};
+        *out = (struct node_stat){.time = t.time, .subject = t.no};
     return r;
 }
 
-static int type_find(struct fs *fs, const struct node *dir, struct str name, struct node *child,
+static int type_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                      struct node_stat *stat) {
+    (void)req;
     if (name.n > NAME_MAX_BYTES)
         return -ENAMETOOLONG;
     struct index_aggregate a;
@@ -250,12 +278,12 @@ static int type_find(struct fs *fs, const struct node *dir, struct str name, str
     if (r < 0)
         return r;
     *child = (struct node){NODE_AGGREGATE, a.no};
-    *stat = (struct node_stat){.time = a.time, .type_no = a.type_no};
+    *stat = (struct node_stat){.time = a.time, .subject = a.type_no};
     return 0;
 }
 
-static int aggregates_fetch(struct fs *fs, const struct node *dir, uint64_t after, void *out, size_t n) {
-    return index_aggregates_after(fs->index, (uint32_t)dir->no, after, out, n, NULL);
+static int aggregates_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
+    return index_aggregates_after(l->fs->index, (uint32_t)dir->no, after, out, n, NULL);
 }
 
 static bool aggregates_add(struct listing *l, const void *element) {
@@ -264,7 +292,7 @@ static bool aggregates_add(struct listing *l, const void *element) {
     memcpy(name, a->id, a->id_bytes);
     name[a->id_bytes] = '\0';
     struct node node = {NODE_AGGREGATE, a->no};
-    struct node_stat stat = {.time = a->time, .type_no = a->type_no};
+    struct node_stat stat = {.time = a->time, .subject = a->type_no};
     return listing_add(l, name, &node, &stat, LISTING_NUMBERED + a->no);
 }
 
@@ -273,7 +301,7 @@ _Static_assert(offsetof(struct index_aggregate, no) == 0, "struct numbered");
 static int type_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
     (void)fs;
     static const struct numbered kind = {sizeof(struct index_aggregate), aggregates_fetch, aggregates_add};
-    return listing_numbered(out, dir, after, &kind);
+    return listing_numbered(out, dir, after, &kind, NULL);
 }
 
 const struct node_ops type_ops = {
@@ -290,7 +318,7 @@ static int aggregate_stat(struct fs *fs, const struct node *node, struct node_st
     struct index_aggregate a;
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r == 0)
-        *out = (struct node_stat){.time = a.time, .type_no = a.type_no};
+        *out = (struct node_stat){.time = a.time, .subject = a.type_no};
     return r;
 }
 

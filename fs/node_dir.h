@@ -11,12 +11,13 @@ struct listing {
     char *bytes;
     size_t size, used;
     bool plus;        /* entries come with their attributes, and the kernel knows the nodes from then on */
-    uint32_t type_no; /* that the directory belongs to, if the attributes depend on it */
+    uint32_t subject; /* of the directory's rights, if the attributes depend on it */
+    const void *arg;  /* of listing_numbered() */
 };
 
 /* The offset of an entry says after what to go on, so it holds whatever comes and goes in between: "." is 1, ".." 2,
  * fixed names 3 + tag, the others LISTING_NUMBERED + their number (of the type, of the aggregate, the version). */
-#define LISTING_NUMBERED 128
+#define LISTING_NUMBERED 256
 
 /* False when it did not fit. stat NULL: not known. */
 bool listing_add(struct listing *l, const char *name, const struct node *node, const struct node_stat *stat,
@@ -27,12 +28,13 @@ bool listing_add(struct listing *l, const char *name, const struct node *node, c
 struct numbered {
     size_t bytes; /* of an element; it begins with its number, a uint64_t */
     /* Up to n elements with numbers above `after`, ascending. How many, or a negative errno. */
-    int (*fetch)(struct fs *fs, const struct node *dir, uint64_t after, void *out, size_t n);
+    int (*fetch)(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n);
     bool (*add)(struct listing *l, const void *element); /* listing_add() of one */
 };
 
-/* A `list` handler of such a directory. */
-int listing_numbered(struct listing *l, const struct node *dir, uint64_t after, const struct numbered *kind);
+/* A `list` handler of such a directory. What `fetch` and `add` want to know besides is l->arg to them. */
+int listing_numbered(struct listing *l, const struct node *dir, uint64_t after, const struct numbered *kind,
+                     const void *arg);
 
 /* mkdir and rmdir of a type (in the root) or an aggregate (in a type). */
 void dir_make(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req);

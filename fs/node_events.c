@@ -22,8 +22,9 @@ static size_t entry_name(const struct index_entry *e, char out[EVENT_FILE_MAX + 
     return n;
 }
 
-static int events_find(struct fs *fs, const struct node *dir, struct str name, struct node *child,
+static int events_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                        struct node_stat *stat) {
+    (void)req;
     if (name.n > EVENT_FILE_MAX)
         return -ENAMETOOLONG;
     uint64_t version = version_of_name(name);
@@ -38,11 +39,11 @@ static int events_find(struct fs *fs, const struct node *dir, struct str name, s
         return -ENOENT;
     *child = (struct node){NODE_EVENT, e.position};
     *stat = (struct node_stat){.size = e.size, .time = e.time};
-    return fs->governed ? rights_type(fs, dir, &stat->type_no) : 0;
+    return fs->governed ? rights_subject(fs, dir, &stat->subject) : 0;
 }
 
-static int events_fetch(struct fs *fs, const struct node *dir, uint64_t after, void *out, size_t n) {
-    return index_entries(fs->index, dir->no, after + 1, out, n, NULL);
+static int events_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
+    return index_entries(l->fs->index, dir->no, after + 1, out, n, NULL);
 }
 
 static bool events_add(struct listing *l, const void *element) {
@@ -59,7 +60,7 @@ _Static_assert(offsetof(struct index_entry, version) == 0, "struct numbered");
 static int events_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
     (void)fs;
     static const struct numbered kind = {sizeof(struct index_entry), events_fetch, events_add};
-    return listing_numbered(out, dir, after, &kind);
+    return listing_numbered(out, dir, after, &kind, NULL);
 }
 
 const struct node_ops events_ops = {.stat = node_stat_as_parent, .find = events_find, .list = events_list};
@@ -69,7 +70,7 @@ static int event_stat(struct fs *fs, const struct node *node, struct node_stat *
     int r = text_stat_event(fs->store, node->no, &e);
     if (r < 0)
         return r == -ENOENT ? -ESTALE : r;
-    *out = (struct node_stat){.size = e.size, .time = e.time, .type_no = e.type_no};
+    *out = (struct node_stat){.size = e.size, .time = e.time, .subject = e.type_no};
     return 0;
 }
 

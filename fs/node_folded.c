@@ -13,9 +13,9 @@
 
 /* --- which streams: those of the domain's types */
 
-static bool is_folded(struct fs *fs, const struct node *node) {
+bool folded_there(struct fs *fs, const struct node *node) {
     uint32_t type_no;
-    if (!fs->governed || rights_type(fs, node, &type_no) < 0)
+    if (!fs->governed || rights_subject(fs, node, &type_no) < 0)
         return false;
     struct domain *d = store_domain(fs->store);
     bool has = domain_type(d, index_type_name(fs->index, type_no)) != NULL;
@@ -42,7 +42,7 @@ static int folded_time(struct fs *fs, const struct node *node, const struct mome
         return text_stat_range(fs->store, range->aggregate, range->from, range->to, &bytes, &out->time);
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r == 0)
-        *out = (struct node_stat){.time = a.time, .type_no = a.type_no};
+        *out = (struct node_stat){.time = a.time, .subject = a.type_no};
     return r;
 }
 
@@ -71,7 +71,7 @@ static ssize_t folded_read(struct fs *fs, const struct node *node, struct handle
 }
 
 const struct node_ops folded_ops = {
-    .there = is_folded,
+    .there = folded_there,
     .stat = folded_stat,
     .costly = true,
     .open = text_open,
@@ -79,7 +79,7 @@ const struct node_ops folded_ops = {
 };
 
 const struct node_ops moment_folded_ops = {
-    .there = is_folded,
+    .there = folded_there,
     .stat = folded_stat,
     .costly = true,
     .open = text_open,
@@ -89,8 +89,6 @@ const struct node_ops moment_folded_ops = {
 };
 
 /* --- state.json */
-
-const struct node_ops views_ops = {.there = is_folded, .stat = node_stat_as_parent};
 
 static int state_render(struct fs *fs, const struct node *node, struct buf *out) {
     struct moment_range range;
@@ -115,11 +113,11 @@ static ssize_t state_read(struct fs *fs, const struct node *node, struct handle 
 
 /* A range of versions has no state. */
 static bool moment_state_there(struct fs *fs, const struct node *node) {
-    return !moment_is_range(fs, node) && is_folded(fs, node);
+    return !moment_is_range(fs, node) && folded_there(fs, node);
 }
 
 const struct node_ops state_ops = {
-    .there = is_folded,
+    .there = folded_there,
     .stat = state_stat,
     .costly = true,
     .open = text_open,

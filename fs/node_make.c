@@ -46,7 +46,7 @@ static void made(void *arg, enum outcome outcome) {
     struct node_stat stat = {0};
     int r = -outcome_errno(outcome);
     if (r == 0)
-        r = node_find(m->fs, &m->dir, (struct str){m->name, m->n}, &child, &stat);
+        r = node_find(m->fs, &m->dir, (struct str){m->name, m->n}, m->req, &child, &stat);
     if (r == 0) {
         struct fuse_entry_param e;
         node_entry(m->fs, &child, &stat, &e);
@@ -81,7 +81,7 @@ void dir_remove(struct fs *fs, const struct node *dir, struct str name, fuse_req
     struct str type, id;
     struct node child;
     struct node_stat stat;
-    int r = node_find(fs, dir, name, &child, &stat);
+    int r = node_find(fs, dir, name, req, &child, &stat);
     if (r == 0 && node_kind(child.tag)->name)
         r = -EPERM;
     if (r == 0)

@@ -13,16 +13,12 @@
 
 /* --- numbers */
 
-/* FNV-1a, and a mix, as in node_at.c. Version 0: the directory that holds the versions. */
+/* Version 0: the directory that holds the versions. */
 static uint64_t number_of_name(uint32_t type_no, struct str name, uint32_t version) {
-    uint64_t h = 0xcbf29ce484222325ULL;
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (unsigned char)name.p[i]) * 0x100000001b3ULL;
-    for (int shift = 0; shift < 32; shift += 8)
-        h = (h ^ (version >> shift & 0xff)) * 0x100000001b3ULL;
-    h ^= h >> 32;
-    h *= 0x9e3779b97f4a7c15ULL;
-    return (uint64_t)type_no << INO_SCHEMA_BITS | h >> (64 - INO_SCHEMA_BITS);
+    const uint8_t bytes[] = {(uint8_t)version, (uint8_t)(version >> 8), (uint8_t)(version >> 16),
+                             (uint8_t)(version >> 24)};
+    uint64_t h = ino_hash(ino_hash(INO_HASH, name.p, name.n), bytes, sizeof bytes);
+    return (uint64_t)type_no << INO_SCHEMA_BITS | ino_hash_end(h, INO_SCHEMA_BITS);
 }
 
 static bool is_of_commands(enum node_tag tag) {
@@ -144,14 +140,15 @@ static uint64_t dir_time(struct fs *fs, const struct node *dir) {
 }
 
 static void entry_stat(struct fs *fs, const struct node *child, const struct index_schema *s, struct node_stat *out) {
-    *out = (struct node_stat){.type_no = s->type_no};
+    *out = (struct node_stat){.subject = s->type_no};
     out->time = is_file(child->tag) ? s->time : dir_time(fs, child);
     if (is_file(child->tag))
         out->size = s->text.n + 1;
 }
 
-static int schemas_find(struct fs *fs, const struct node *dir, struct str name, struct node *child,
+static int schemas_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                         struct node_stat *stat) {
+    (void)req;
     struct index_schema s = {0};
     char entry[NAME_MAX_BYTES + 1];
     int r;
@@ -243,7 +240,7 @@ static int schemas_type_stat(struct fs *fs, const struct node *node, struct node
     struct index_type t;
     int r = reply_stale(index_type_by_no(fs->index, (uint32_t)node->no, &t));
     if (r == 0)
-        *out = (struct node_stat){.type_no = t.no, .time = dir_time(fs, node)};
+        *out = (struct node_stat){.subject = t.no, .time = dir_time(fs, node)};
     return r;
 }
 

@@ -39,7 +39,7 @@ static int log_stat(struct fs *fs, const struct node *node, struct node_stat *ou
     struct index_type t;
     int r = reply_stale(index_type_by_no(fs->index, (uint32_t)node->no, &t));
     if (r == 0)
-        *out = (struct node_stat){.size = t.bytes, .time = t.time, .type_no = t.no};
+        *out = (struct node_stat){.size = t.bytes, .time = t.time, .subject = t.no};
     return r;
 }
 
@@ -59,7 +59,7 @@ static int stream_stat(struct fs *fs, const struct node *node, struct node_stat 
     struct index_aggregate a;
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r == 0)
-        *out = (struct node_stat){.size = a.bytes, .time = a.time, .type_no = a.type_no};
+        *out = (struct node_stat){.size = a.bytes, .time = a.time, .subject = a.type_no};
     return r;
 }
 
@@ -103,6 +103,14 @@ const struct node_ops rejections_ops = {.stat = rejections_stat, .read = rejecti
 
 /* --- small files */
 
+bool name_without_json(struct str name, struct str *out) {
+    const struct str end = STR(".json");
+    if (name.n <= end.n || !str_eq((struct str){name.p + name.n - end.n, end.n}, end))
+        return false;
+    *out = (struct str){name.p, name.n - end.n};
+    return true;
+}
+
 ssize_t snapshot_read(text_render *render, struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
                       char *out, size_t n) {
     int r = 0;
@@ -114,11 +122,8 @@ ssize_t snapshot_read(text_render *render, struct fs *fs, const struct node *nod
         if (r == 0 && h->text.oom)
             r = -ENOMEM;
     }
-    if (r == 0 && offset < h->text.n) {
-        size_t left = h->text.n - offset;
-        got = (ssize_t)(left < n ? left : n);
-        memcpy(out, h->text.p + offset, (size_t)got);
-    }
+    if (r == 0)
+        got = read_text(buf_str(&h->text), offset, out, n);
     pthread_mutex_unlock(&h->lock);
     return r < 0 ? r : got;
 }
@@ -131,6 +136,19 @@ int snapshot_size(text_render *render, struct fs *fs, const struct node *node, u
     *size = text.n;
     buf_free(&text);
     return r;
+}
+
+ssize_t read_text(struct str text, uint64_t offset, char *out, size_t n) {
+    if (offset >= text.n)
+        return 0;
+    size_t left = text.n - (size_t)offset, taken = left < n ? left : n;
+    memcpy(out, text.p + offset, taken);
+    return (ssize_t)taken;
+}
+
+ssize_t read_nothing(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n) {
+    (void)fs, (void)node, (void)h, (void)offset, (void)out, (void)n;
+    return 0;
 }
 
 static int version_render(struct fs *fs, const struct node *node, struct buf *out) {
@@ -146,7 +164,7 @@ static int version_stat(struct fs *fs, const struct node *node, struct node_stat
     int r = reply_stale(index_aggregate_by_no(fs->index, node->no, &a, NULL));
     if (r < 0)
         return r;
-    *out = (struct node_stat){.size = 2, .time = a.time, .type_no = a.type_no};
+    *out = (struct node_stat){.size = 2, .time = a.time, .subject = a.type_no};
     for (uint64_t v = a.version; v >= 10; v /= 10)
         out->size++;
     return 0;

@@ -16,6 +16,9 @@ void text_cursor_put(struct handle *h, struct text_cursor c);
 ssize_t range_read(struct fs *fs, uint64_t aggregate, uint64_t from, uint64_t to, struct handle *h, uint64_t offset,
                    char *out, size_t n);
 
+/* The name without ".json". False when it has no such end, or nothing before it. */
+bool name_without_json(struct str name, struct str *out);
+
 /* Appends the file's text. 0 or a negative errno. */
 typedef int text_render(struct fs *fs, const struct node *node, struct buf *out);
 
@@ -24,5 +27,14 @@ typedef int text_render(struct fs *fs, const struct node *node, struct buf *out)
 ssize_t snapshot_read(text_render *render, struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
                       char *out, size_t n);
 int snapshot_size(text_render *render, struct fs *fs, const struct node *node, uint64_t *size);
+
+/* `there` of what the domain makes of an aggregate: its type is one of the domain's. */
+bool folded_there(struct fs *fs, const struct node *node);
+
+/* `read` of what is there as a whole. */
+ssize_t read_text(struct str text, uint64_t offset, char *out, size_t n);
+
+/* `read` of what is only written to. */
+ssize_t read_nothing(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n);
 
 #endif

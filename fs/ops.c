@@ -7,23 +7,24 @@
 #include "ops.h"
 
 #include "access.h"
-#include "acl.h"
-#include "event.h"
 #include "node.h"
 #include "node_dir.h"
+#include "xattr.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #define WRITE_MAX (1 << 20)
+#define NAMES_MAX 255 /* bytes of a name: of a view's file or a query's result */
 
 /* The node of an id, if the caller may do that with it. */
 static int node_for(fuse_req_t req, fuse_ino_t ino, int want, struct node *out) {
-    int r = node_of_ino(ino, out);
+    int r = node_of_ino(fs_of(req), ino, out);
     return r < 0 ? r : access_check(fs_of(req), req, out, want);
 }
 
@@ -50,7 +51,7 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
     struct node_stat stat = {0};
     int r = node_for(req, parent, X_OK, &dir);
     if (r == 0)
-        r = node_find(fs, &dir, str_of(name), &child, &stat);
+        r = node_find(fs, &dir, str_of(name), req, &child, &stat);
     if (r < 0) {
         reply_result(req, r);
         return;
@@ -63,7 +64,7 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t n) {
     struct node node;
-    if (node_of_ino(ino, &node) == 0)
+    if (node_of_ino(fs, ino, &node) == 0)
         node_drop(fs, &node, n);
 }
 
@@ -103,6 +104,36 @@ static void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
         reply_result(req, r);
 }
 
+static void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
+    struct node dir;
+    int r = node_for(req, parent, X_OK, &dir);
+    const struct node_kind *k = r < 0 ? NULL : node_kind(dir.tag);
+    if (r == 0)
+        r = k->ops->unlink ? access_check(fs_of(req), req, &dir, W_OK) : -EPERM;
+    if (r == 0)
+        k->ops->unlink(fs_of(req), &dir, str_of(name), req);
+    else
+        reply_result(req, r);
+}
+
+/* Only into a directory that takes such a file, and under its own name. */
+static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const char *to_name,
+                       unsigned flags) {
+    struct node dir, from;
+    int r = node_for(req, parent, X_OK, &from);
+    if (r == 0)
+        r = node_for(req, to, X_OK, &dir);
+    const struct node_kind *k = r < 0 ? NULL : node_kind(dir.tag);
+    if (r == 0)
+        r = k->ops->take ? access_check(fs_of(req), req, &dir, W_OK) : -EPERM;
+    if (r == 0 && ((flags & ~(unsigned)RENAME_NOREPLACE) || strcmp(name, to_name) != 0))
+        r = -EPERM;
+    if (r == 0)
+        k->ops->take(fs_of(req), &dir, &from, str_of(name), req);
+    else
+        reply_result(req, r);
+}
+
 /* --- what no node can do */
 
 static void refuse(fuse_req_t req, fuse_ino_t dir, int want) {
@@ -131,17 +162,6 @@ static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const ch
     refuse(req, parent, X_OK);
 }
 
-static void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
-    (void)name;
-    refuse(req, parent, X_OK);
-}
-
-static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const char *to_name,
-                       unsigned flags) {
-    (void)name, (void)to, (void)to_name, (void)flags;
-    refuse(req, parent, X_OK);
-}
-
 static void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t n, struct fuse_file_info *fi) {
     (void)mode, (void)offset, (void)n, (void)fi;
     refuse(req, ino, 0);
@@ -164,7 +184,7 @@ static void reply_attr(fuse_req_t req, const struct node *node) {
 static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     (void)fi;
     struct node node;
-    int r = node_of_ino(ino, &node);
+    int r = node_of_ino(fs_of(req), ino, &node);
     if (r == 0)
         reply_attr(req, &node);
     else
@@ -197,7 +217,7 @@ static void ops_access(fuse_req_t req, fuse_ino_t ino, int mask) {
         const struct node_kind *k = node_kind(node.tag);
         bool dir = S_ISDIR(k->mode);
         /* What root may not do either. */
-        if ((mask & W_OK) && !(dir ? k->ops->make != NULL : k->ops->write != NULL))
+        if ((mask & W_OK) && !(dir ? k->ops->make || k->ops->unlink || k->ops->take : k->ops->write != NULL))
             r = -EPERM;
         else if ((mask & X_OK) && !dir)
             r = -EACCES;
@@ -205,47 +225,42 @@ static void ops_access(fuse_req_t req, fuse_ino_t ino, int mask) {
     reply_result(req, r);
 }
 
-/* --- attributes with a name: POSIX ACLs (acl.h)
+static void ops_readlink(fuse_req_t req, fuse_ino_t ino) {
+    struct buf text = {0};
+    struct node node;
+    int r = node_of_ino(fs_of(req), ino, &node);
+    if (r == 0)
+        r = node_kind(node.tag)->ops->readlink ? node_kind(node.tag)->ops->readlink(fs_of(req), &node, &text) : -EINVAL;
+    buf_put_char(&text, '\0');
+    if (r == 0 && text.oom)
+        r = -ENOMEM;
+    if (r == 0)
+        fuse_reply_readlink(req, text.p);
+    else
+        reply_result(req, r);
+    buf_free(&text);
+}
+
+/* --- attributes with a name
  *
  * Without a domain there are none, and ENOSYS tells the kernel once and for all not to ask. */
 
-static void reply_xattr(fuse_req_t req, struct str value, size_t room) {
-    if (room == 0)
-        fuse_reply_xattr(req, value.n);
-    else if (value.n > room)
-        fuse_reply_err(req, ERANGE);
-    else
-        fuse_reply_buf(req, value.p, value.n);
-}
-
 static void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t room) {
-    struct fs *fs = fs_of(req);
-    struct buf value = {0};
     struct node node;
-    int r = fs->governed ? node_of_ino(ino, &node) : -ENOSYS;
+    int r = fs_of(req)->governed ? node_of_ino(fs_of(req), ino, &node) : -ENOSYS;
     if (r == 0)
-        r = strcmp(name, ACL_XATTR) == 0 ? acl_xattr(fs, &node, &value) : -ENODATA;
-    if (r == 0 && value.n == 0)
-        r = -ENODATA;
-    if (r == 0)
-        reply_xattr(req, buf_str(&value), room);
+        xattr_get(req, &node, name, room);
     else
         reply_result(req, r);
-    buf_free(&value);
 }
 
 static void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t room) {
-    struct fs *fs = fs_of(req);
-    struct buf value = {0};
     struct node node;
-    int r = fs->governed ? node_of_ino(ino, &node) : -ENOSYS;
+    int r = fs_of(req)->governed ? node_of_ino(fs_of(req), ino, &node) : -ENOSYS;
     if (r == 0)
-        r = acl_xattr(fs, &node, &value);
-    if (r == 0)
-        reply_xattr(req, (struct str){ACL_XATTR, value.n ? sizeof ACL_XATTR : 0}, room);
+        xattr_list(req, &node, room);
     else
         reply_result(req, r);
-    buf_free(&value);
 }
 
 static void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t n, int flags) {
@@ -264,7 +279,7 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino) {
     (void)ino;
     struct statvfs st = {0};
     int r = store_statvfs(fs_of(req)->store, &st);
-    st.f_namemax = EVENT_FILE_MAX;
+    st.f_namemax = NAMES_MAX;
     if (r == 0)
         fuse_reply_statfs(req, &st);
     else
@@ -280,7 +295,7 @@ static int open_wants(int flags) {
 }
 
 static int open_check(fuse_req_t req, fuse_ino_t ino, int flags, struct node *node) {
-    int want = open_wants(flags), r = node_of_ino(ino, node);
+    int want = open_wants(flags), r = node_of_ino(fs_of(req), ino, node);
     if (r < 0)
         return r;
     const struct node_kind *k = node_kind(node->tag);
@@ -294,28 +309,23 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
     struct handle *h = NULL;
     int r = open_check(req, ino, fi->flags, &node);
     const struct node_kind *k = r < 0 ? NULL : node_kind(node.tag);
-    if (r == 0 && k->ops->open)
-        r = k->ops->open(fs_of(req), &node, req, fi->flags, &h);
-    if (r < 0) {
-        reply_result(req, r);
+    if (r == 0 && k->ops->open_later) {
+        k->ops->open_later(fs_of(req), &node, req);
         return;
     }
-    fi->fh = (uintptr_t)h;
-    fi->direct_io = k->caching->direct_io;
-    fi->keep_cache = k->caching->keep_cache;
-    fi->nonseekable = k->caching->nonseekable;
-    fi->noflush = !k->ops->flush;
-    /* An open that was given up in the meantime is never released. */
-    if (fuse_reply_open(req, fi) < 0)
-        handle_free(h);
+    if (r == 0 && k->ops->open)
+        r = k->ops->open(fs_of(req), &node, req, fi->flags, &h);
+    if (r == 0)
+        node_opened(req, &node, h);
+    else
+        reply_result(req, r);
 }
 
-static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, struct fuse_file_info *fi) {
-    struct node node;
+static void read_now(fuse_req_t req, const struct node *node, struct handle *h, off_t offset, size_t n) {
     char *bytes = malloc(n ? n : 1);
-    ssize_t got = bytes ? node_of_ino(ino, &node) : -ENOMEM;
-    if (got == 0)
-        got = node_kind(node.tag)->ops->read(fs_of(req), &node, handle_of(fi), (uint64_t)offset, bytes, n);
+    ssize_t got = bytes ? 0 : -ENOMEM;
+    if (bytes)
+        got = node_kind(node->tag)->ops->read(fs_of(req), node, h, (uint64_t)offset, bytes, n);
     if (got < 0)
         fuse_reply_err(req, reply_errno(got));
     else
@@ -323,22 +333,33 @@ static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, str
     free(bytes);
 }
 
+static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, struct fuse_file_info *fi) {
+    struct node node;
+    int r = node_of_ino(fs_of(req), ino, &node);
+    if (r < 0)
+        reply_result(req, r);
+    else if (node_kind(node.tag)->ops->read_later)
+        node_kind(node.tag)->ops->read_later(fs_of(req), &node, handle_of(fi), req, n);
+    else
+        read_now(req, &node, handle_of(fi), offset, n);
+}
+
 static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t n, off_t offset,
                       struct fuse_file_info *fi) {
     (void)offset;
     struct node node;
-    int r = node_of_ino(ino, &node);
+    int r = node_of_ino(fs_of(req), ino, &node);
     if (r == 0 && !node_kind(node.tag)->ops->write)
         r = -EPERM;
     if (r == 0)
-        node_kind(node.tag)->ops->write(handle_of(fi), req, bytes, n);
+        node_kind(node.tag)->ops->write(fs_of(req), &node, handle_of(fi), req, bytes, n);
     else
         reply_result(req, r);
 }
 
 static void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     struct node node;
-    int r = node_of_ino(ino, &node);
+    int r = node_of_ino(fs_of(req), ino, &node);
     if (r == 0 && node_kind(node.tag)->ops->flush)
         r = node_kind(node.tag)->ops->flush(handle_of(fi));
     reply_result(req, r);
@@ -351,17 +372,17 @@ static void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_
 
 static void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     struct node node;
-    if (fi->flock_release && node_of_ino(ino, &node) == 0)
-        lock_release(fs_of(req)->locks, ino_of(node), fi->lock_owner);
+    if (fi->flock_release && node_of_ino(fs_of(req), ino, &node) == 0)
+        lock_release(fs_of(req)->locks, node_ino(fs_of(req), &node), fi->lock_owner);
     handle_free(handle_of(fi));
     fuse_reply_err(req, 0);
 }
 
 static void ops_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op) {
     struct node node;
-    int r = node_of_ino(ino, &node);
+    int r = node_of_ino(fs_of(req), ino, &node);
     if (r == 0)
-        lock_request(fs_of(req)->locks, req, ino_of(node), fi->lock_owner, op);
+        lock_request(fs_of(req)->locks, req, node_ino(fs_of(req), &node), fi->lock_owner, op);
     else
         reply_result(req, r);
 }
@@ -370,7 +391,11 @@ static void ops_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 
 static void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     struct node node;
+    struct node_stat stat;
     int r = node_for(req, ino, R_OK, &node);
+    /* The name may be one that the kernel has kept, of what is gone: then it looks again. */
+    if (r == 0)
+        r = node_stat(fs_of(req), &node, &stat);
     struct handle *h = r < 0 ? NULL : handle_new(fs_of(req));
     if (!h) {
         reply_result(req, r < 0 ? r : -ENOMEM);
@@ -390,7 +415,7 @@ static void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info
 static void list(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, struct handle *h, bool plus) {
     struct listing l = {.req = req, .fs = fs_of(req), .handle = h, .size = n, .plus = plus, .bytes = malloc(n ? n : 1)};
     struct node dir;
-    int r = l.bytes ? node_of_ino(ino, &dir) : -ENOMEM;
+    int r = l.bytes ? node_of_ino(fs_of(req), ino, &dir) : -ENOMEM;
     if (r == 0) {
         pthread_mutex_lock(&h->lock);
         r = dir_list(&l, &dir, (uint64_t)offset);
@@ -425,6 +450,7 @@ const struct fuse_lowlevel_ops fs_ops = {
     .unlink = ops_unlink,
     .rename = ops_rename,
     .fallocate = ops_fallocate,
+    .readlink = ops_readlink,
     .getattr = ops_getattr,
     .setattr = ops_setattr,
     .access = ops_access,

@@ -278,11 +278,12 @@ class Daemon:
 
     def snapshot(self):
         """Everything below the mountpoint that must survive: name -> (inode, mode, size, mtime, bytes)."""
+        passing = ("commands", "rejections.ndjson", "call", ".rebuild", ".status.json")
         seen = {}
         for top, _, files in os.walk(self.mnt):
             if os.path.basename(top) == ".esfs":
                 continue
-            for path in [top, *(os.path.join(top, f) for f in files if f not in ("commands", "rejections.ndjson"))]:
+            for path in [top, *(os.path.join(top, f) for f in files if f not in passing)]:
                 st = os.lstat(path)
                 content = b"" if path == top else open(path, "rb").read()
                 assert path == top or st.st_size == len(content), path
