@@ -21,6 +21,7 @@ static struct domain *domain_make(const char *directory, const struct domain_opt
     }
     atomic_init(&own->references, 1);
     own->limits = options->limits;
+    own->assert_format = options->assert_format;
     d->own = own;
     d->directory = domain_name_copy(&own->arena, str_of(directory));
     if (!d->directory.p) {
@@ -120,8 +121,11 @@ static int definition_seen(void *arg, struct domain_vm *vm, struct script *s, si
         int r = domain_type_read(d, definition, s, table, err);
         return r < 0 ? r : fold_hash(d, definition, required, err);
     }
-    int r = domain_view_read(d, definition - d->n_types, s, table, err);
-    return r < 0 ? r : view_hash(d, definition - d->n_types, required, err);
+    definition -= d->n_types;
+    if (definition >= d->n_views)
+        return domain_query_read(d, definition - d->n_views, s, table, err);
+    int r = domain_view_read(d, definition, s, table, err);
+    return r < 0 ? r : view_hash(d, definition, required, err);
 }
 
 static int type_order(const void *a, const void *b) {
@@ -171,6 +175,29 @@ static int views_make(struct domain *d, struct err *err) {
     return 0;
 }
 
+static int query_order(const void *a, const void *b) {
+    return domain_str_compare(((const struct domain_query *)a)->name, ((const struct domain_query *)b)->name);
+}
+
+static int queries_make(struct domain *d, struct err *err) {
+    struct domain_private *own = d->own;
+    size_t n = own->files.n;
+    d->queries = arena_alloc(&own->arena, n * sizeof *d->queries + 1);
+    own->query_layouts = arena_alloc(&own->arena, n * sizeof *own->query_layouts + 1);
+    if (!d->queries || !own->query_layouts)
+        return memory_fault(err);
+    for (size_t i = 0; i < n; i++)
+        if (own->files.items[i].kind == DOMAIN_QUERY)
+            d->queries[d->n_queries++] =
+                (struct domain_query){.name = own->files.items[i].name, .file = own->files.items[i].path};
+    if (d->n_queries)
+        qsort(d->queries, d->n_queries, sizeof *d->queries, query_order);
+    for (size_t i = 0; i < d->n_queries; i++)
+        own->definitions[d->n_types + d->n_views + i] =
+            domain_file_find(&own->files, DOMAIN_QUERY, (struct str){0}, d->queries[i].name, 0);
+    return 0;
+}
+
 static int domain_read(struct domain *d, const struct domain_options *options, struct err *err) {
     struct domain_private *own = d->own;
     struct domain_vm *vm = NULL;
@@ -181,6 +208,8 @@ static int domain_read(struct domain *d, const struct domain_options *options, s
         r = types_make(d, err);
     if (r == 0)
         r = views_make(d, err);
+    if (r == 0)
+        r = queries_make(d, err);
     if (r == 0)
         r = domain_schemas_read(d, options, err);
     if (r == 0)
@@ -216,6 +245,8 @@ static void domain_free(struct domain *d) {
         domain_vm_destroy(own->idle[i]);
     for (size_t i = 0; i < d->n_schemas; i++)
         schema_free((struct schema *)d->schemas[i]->compiled);
+    for (size_t i = 0; i < d->n_queries; i++)
+        schema_free((struct schema *)d->queries[i].compiled);
     free(own->files.items);
     buf_free(&own->files.unread);
     pthread_mutex_destroy(&own->mutex);
@@ -249,7 +280,8 @@ static const void *by_name(const void *items, size_t n, size_t size, struct str 
 }
 
 _Static_assert(offsetof(struct domain_type, name) == 0 && offsetof(struct domain_command, name) == 0 &&
-                   offsetof(struct domain_event, name) == 0 && offsetof(struct domain_view, name) == 0,
+                   offsetof(struct domain_event, name) == 0 && offsetof(struct domain_view, name) == 0 &&
+                   offsetof(struct domain_query, name) == 0,
                "by_name() reads the name in front");
 
 const struct domain_type *domain_type(const struct domain *d, struct str name) {
@@ -266,6 +298,10 @@ const struct domain_event *domain_event(const struct domain_type *t, struct str 
 
 const struct domain_view *domain_view(const struct domain *d, struct str name) {
     return by_name(d->views, d->n_views, sizeof *d->views, name);
+}
+
+const struct domain_query *domain_query(const struct domain *d, struct str name) {
+    return by_name(d->queries, d->n_queries, sizeof *d->queries, name);
 }
 
 bool domain_view_follows(const struct domain_view *v, const struct domain_type *t) {

@@ -84,12 +84,12 @@ struct domain_query {
     struct str name;
     struct str file;
     uint8_t hash[DOMAIN_FOLD_HASH]; /* of every file of the domain: what was cached under another one is not used */
-    struct str params;              /* the schema of the parameters as minified JSON: {} where the file has none */
-    const struct json_value *tree;  /* of it */
-    const struct schema *compiled;  /* of it */
-    uint64_t ttl;                   /* ms; 0: no end */
-    bool depends_on_ttl;            /* depends = "ttl": what it read is not looked at */
-    bool per_caller;                /* cache = "per_caller" */
+    struct str params; /* the schema of the parameters, minified JSON: of no parameters where the file has none */
+    const struct json_value *tree; /* of it */
+    const struct schema *compiled; /* of it */
+    uint64_t ttl;                  /* ms; 0: no end */
+    bool depends_on_ttl;           /* depends = "ttl": what it read is not looked at */
+    bool per_caller;               /* cache = "per_caller" */
     struct allow allow;
 };
 

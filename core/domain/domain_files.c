@@ -200,7 +200,7 @@ static int definition_visit(struct walk *w, const struct entry *e) {
     return r < 0 ? r : file_add(w, e, (struct domain_file){.type = type});
 }
 
-/* A file that is known by its name alone: a library, a view. */
+/* A file that is known by its name alone: a library, a view, a query. */
 static int named_visit(struct walk *w, const struct entry *e, const char *what, const char *directory) {
     struct str name;
     if (e->is_directory)
@@ -219,6 +219,10 @@ static int view_visit(struct walk *w, const struct entry *e) {
     if (!e->is_directory && !strcmp(e->name, "state.lua"))
         return entry_fault(w, e, "no view can have this name: views/state.json of an aggregate is its state");
     return named_visit(w, e, "a view", "is a directory: views lie in views/ itself");
+}
+
+static int query_visit(struct walk *w, const struct entry *e) {
+    return named_visit(w, e, "a query", "is a directory: queries lie in queries/ itself");
 }
 
 /* The number behind the last dot, which is cut off: from 1, no zeros in front. */
@@ -298,6 +302,8 @@ static int rooms_read(struct walk *w, int root) {
         r = room_read(w, root, "lib", DOMAIN_LIBRARY, library_visit);
     if (r == 0)
         r = room_read(w, root, "views", DOMAIN_VIEW, view_visit);
+    if (r == 0)
+        r = room_read(w, root, "queries", DOMAIN_QUERY, query_visit);
     return r < 0 ? r : room_read(w, root, "schemas", DOMAIN_EVENT_SCHEMA, schemas_visit);
 }
 

@@ -27,12 +27,13 @@ enum domain_file_kind {
     DOMAIN_EVENT_SCHEMA,
     DOMAIN_COMMAND_SCHEMA,
     DOMAIN_VIEW,
+    DOMAIN_QUERY,
 };
 
 struct domain_file {
     enum domain_file_kind kind;
     struct str path;       /* "schemas/order/OrderPlaced.2.json", a NUL behind it */
-    struct str type, name; /* aggregate: type; library, view: name; schema: both */
+    struct str type, name; /* aggregate: type; library, view, query: name; schema: both */
     uint32_t version;      /* of a schema */
     struct str text;       /* JSON_PADDING readable bytes behind it */
     bool required;         /* a library that some definition asked for while it was loaded */
@@ -44,7 +45,8 @@ struct domain_files {
     struct buf unread; /* a line each for what was passed over or is missing; to be freed */
 };
 
-/* Reads aggregates/, lib/, schemas/ and views/; texts and names live in the arena. Errors as domain_load(). */
+/* Reads aggregates/, lib/, schemas/, views/ and queries/; texts and names live in the arena. Errors as domain_load().
+ */
 int domain_files_read(struct domain_files *out, const char *directory, struct arena *arena, struct err *err);
 struct domain_file *domain_file_find(const struct domain_files *files, enum domain_file_kind kind, struct str type,
                                      struct str name, uint32_t version);
@@ -62,9 +64,11 @@ struct domain_private {
     struct arena arena;
     struct domain_files files;
     struct script_limits limits;
-    struct domain_file **definitions; /* of each type, in the order of the types, then of each view */
+    bool assert_format;
+    struct domain_file **definitions; /* of each type, then of each view, then of each query, in their order */
     struct domain_layout *layouts;    /* of each type */
     size_t *view_layouts;             /* of each view: its first handler; the parts come first, then `on` */
+    size_t *query_layouts;            /* of each query: where `run` is; `post` comes next */
     size_t n_handlers;                /* of a vm */
     pthread_mutex_t mutex;
     struct domain_vm *idle[DOMAIN_IDLE_VMS]; /* these hold no reference */
@@ -87,6 +91,8 @@ int domain_type_read(struct domain *d, size_t i, struct script *s, script_value 
 
 /* The same for d->views[i]; the types have been read. */
 int domain_view_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
+/* The same for d->queries[i]; d->hash is there. What it compiled is d's to free, also after a failure. */
+int domain_query_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
 
 /* A vm that holds no reference, with every definition loaded. `seen` (may be NULL) is called with each definition's
  * table as it comes; domain_vm_required() then tells. */

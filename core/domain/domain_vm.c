@@ -106,10 +106,16 @@ static void view_bind(struct domain_vm *vm, size_t view, script_value table) {
         vm->handlers[at++] = member_at(vm->script, table, "on", v->on[i].p);
 }
 
+static void query_bind(struct domain_vm *vm, size_t query, script_value table) {
+    script_value *handlers = vm->handlers + vm->domain->own->query_layouts[query];
+    handlers[0] = script_member(vm->script, table, "run");
+    handlers[1] = script_member(vm->script, table, "post");
+}
+
 /* --- making */
 
 static size_t definition_count(const struct domain *d) {
-    return d->n_types + d->n_views;
+    return d->n_types + d->n_views + d->n_queries;
 }
 
 /* Loads each definition; `seen` reads the tables of the first vm, so that afterwards it is known how many
@@ -132,6 +138,8 @@ static int handlers_bind(struct domain_vm *vm, const script_value *tables, struc
         type_bind(vm, i, tables[i]);
     for (size_t i = 0; i < vm->domain->n_views; i++)
         view_bind(vm, i, tables[vm->domain->n_types + i]);
+    for (size_t i = 0; i < vm->domain->n_queries; i++)
+        query_bind(vm, i, tables[vm->domain->n_types + vm->domain->n_views + i]);
     return 0;
 }
 
@@ -291,4 +299,16 @@ script_value domain_vm_view_on(struct domain_vm *vm, const struct domain_view *v
     if (i == v->n_on)
         i = on_find(v, STR("*"));
     return i < v->n_on ? domain_vm_view(vm, v, DOMAIN_VIEW_PARTS + (enum domain_view_part)i) : 0;
+}
+
+static const script_value *query_handlers(const struct domain_vm *vm, const struct domain_query *q) {
+    return vm->handlers + vm->domain->own->query_layouts[q - vm->domain->queries];
+}
+
+script_value domain_vm_query_run(struct domain_vm *vm, const struct domain_query *q) {
+    return query_handlers(vm, q)[0];
+}
+
+script_value domain_vm_query_post(struct domain_vm *vm, const struct domain_query *q) {
+    return query_handlers(vm, q)[1];
 }

@@ -25,7 +25,7 @@ def check(*arguments):
 def test_a_sound_domain(tmp_path):
     done = check(domain(tmp_path))
     assert done.rc == 0, done
-    assert done.out == f"{tmp_path}: sound: types: 1, commands: 1, events: 1, schemas: 1\n"
+    assert done.out == f"{tmp_path}: sound: types: 1, commands: 1, events: 1, schemas: 1, views: 0, queries: 0\n"
     assert done.err == ""
 
 
