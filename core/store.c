@@ -170,11 +170,16 @@ static int check_head(struct store *s, struct err *err) {
                    home_path(s->home), found.block, found.position, noted.block, noted.position);
 }
 
+/* What the databases may need: of views there are some with a domain alone. */
+static uint64_t database_reserve(const struct store *s) {
+    return db_reserve_bytes() + (s->options.domain ? db_views_reserve_bytes() : 0);
+}
+
 /* Opening for writing replays the write-ahead log into new files, which a full disk has no room for and Debian's
  * RocksDB answers by aborting: then the store is opened for reading only. */
 static bool is_full(const struct store *s) {
     struct statvfs v;
-    return fstatvfs(home_fd(s->home), &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < db_reserve_bytes();
+    return fstatvfs(home_fd(s->home), &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < database_reserve(s);
 }
 
 static int open_db(struct store *s, struct err *err) {
@@ -183,13 +188,13 @@ static int open_db(struct store *s, struct err *err) {
         snprintf(s->read_only, sizeof s->read_only, "the store was opened read-only");
     if (is_full(s) && options.create)
         return err_set(err, ENOSPC, "%s: the disk has less free space than the reserve of %" PRIu64 " MiB",
-                       home_path(s->home), db_reserve_bytes() >> 20);
+                       home_path(s->home), database_reserve(s) >> 20);
     if (is_full(s) && !options.read_only) {
         options.read_only = true;
         snprintf(s->read_only, sizeof s->read_only,
                  "the store was opened read-only: the disk had less free space than the reserve of %" PRIu64
                  " MiB; make room and mount again",
-                 db_reserve_bytes() >> 20);
+                 database_reserve(s) >> 20);
         store_tell(s, LOG_WARNING, s->read_only);
     }
     int r = db_open(&s->db, home_db_path(s->home), &options, err);
@@ -204,7 +209,7 @@ static int open_db(struct store *s, struct err *err) {
  * comes to the disk about four times, as write-ahead log, as table, and twice while what is derived from it is made. */
 uint64_t store_reserve_bytes(const struct store *s) {
     uint64_t max = s->options.max_command, usual = STORE_MAX_COMMAND_DEFAULT;
-    return db_reserve_bytes() + (max > usual ? 2 * 4 * (max - usual) : 0);
+    return database_reserve(s) + (max > usual ? 2 * 4 * (max - usual) : 0);
 }
 
 static int feed_start(struct store *s, struct err *err) {

@@ -546,9 +546,12 @@ void db_stats_get(struct db *db, struct db_stats *out) {
 /* Tables of all memtables, which may be full and wait, while their WAL goes only when they are there; one compaction at
  * a time (of two background jobs one flushes), the largest, whose inputs go when its outputs are there. */
 uint64_t db_reserve_bytes(void) {
-    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES + FOLDS_BUFFERS * FOLDS_BUFFER_BYTES +
-                     VIEWS_BUFFERS * VIEWS_BUFFER_BYTES + 2 * MIB;
+    uint64_t flush = LOG_BUFFERS * LOG_BUFFER_BYTES + FOLDS_BUFFERS * FOLDS_BUFFER_BYTES + 2 * MIB;
     uint64_t wal = LOG_BUFFER_BYTES + LOG_BUFFER_BYTES / 10; /* RocksDB preallocates the next one */
     uint64_t compaction = DERIVED_COMPACTION_BYTES + 2 * DERIVED_FILE_BYTES;
     return flush + wal + compaction + 16 * MIB;
+}
+
+uint64_t db_views_reserve_bytes(void) {
+    return VIEWS_BUFFERS * VIEWS_BUFFER_BYTES + DERIVED_COMPACTION_BYTES + 2 * DERIVED_FILE_BYTES + 4 * MIB;
 }

@@ -110,5 +110,6 @@ void db_stats_get(struct db *db, struct db_stats *out);
 
 /* The free space that RocksDB may need at any moment to finish what it began (WAL, memtables, one compaction). */
 uint64_t db_reserve_bytes(void);
+uint64_t db_views_reserve_bytes(void); /* ... and for the second database */
 
 #endif

@@ -12,7 +12,10 @@
 struct aggregate_state {
     uint64_t aggregate;
     struct fold fold;
-    uint64_t place; /* for whoever keeps it: where the aggregate is listed; AGGREGATE_NO_PLACE: not looked up yet */
+    /* for whoever keeps it (tree.c): where the aggregate is listed; AGGREGATE_NO_PLACE: not looked up yet. And its move
+     * in the batch of this number. */
+    uint64_t place, batch;
+    size_t move;
 };
 
 struct aggregates {

@@ -204,7 +204,7 @@ static int batch_write(struct maker *m, struct err *err) {
 
 int maker_commit(void *maker, uint64_t position, struct err *err) {
     struct maker *m = maker;
-    bool idle = !m->touched && m->projection.n_dirty == 0 && m->tree.n_dirty == 0;
+    bool idle = !m->touched && m->projection.n_dirty == 0 && m->tree.n_moves == 0;
     if (idle && position - m->next.position < IDLE_EVENTS)
         return 0;
     int r = m->view->index ? tree_flush(m) : projection_flush(m, err);
@@ -269,6 +269,7 @@ static int maker_fill(struct maker *m, struct err *err) {
     if (!m->folder)
         return err_set(err, ENOMEM, "out of memory");
     aggregates_init(&m->aggregates, m->folder);
+    tree_init(&m->tree);
     r = meta_load(m, err);
     return r < 0 ? r : parking_load(&m->parking, m->db, m->build, err);
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define ROOT 0
-#define NOWHERE UINT64_MAX /* a place: the aggregate is not listed */
+#define NAMES_KEPT (256u << 10) /* of memory, from one batch to the next */
 
 struct live_dir {
     uint64_t no;
@@ -23,12 +23,23 @@ struct live_dir {
 
 /* --- directories in use */
 
+void tree_init(struct tree *t) {
+    *t = (struct tree){.batch = 1};
+}
+
+static void moves_forget(struct tree *t) {
+    t->n_moves = 0;
+    t->batch++;
+    arena_reset(&t->arena, NAMES_KEPT);
+}
+
 void tree_clear(struct maker *m) {
     struct tree *t = &m->tree;
     for (uint32_t i = 0; i < t->n; i++)
         free(t->list[i]);
     t->n = 0;
-    t->n_dirty = t->n_moves = 0;
+    t->n_dirty = 0;
+    moves_forget(t);
     table_clear(&t->by_no);
     table_clear(&t->by_name);
 }
@@ -40,6 +51,8 @@ void tree_deinit(struct maker *m) {
     table_free(&t->by_name);
     free(t->list);
     free(t->dirty);
+    free(t->moves);
+    arena_free(&t->arena);
     *t = (struct tree){0};
 }
 
@@ -165,24 +178,6 @@ static int children_add(struct maker *m, struct live_dir *d, int by, bool dir, u
     }
 }
 
-static int link_change(struct maker *m, const struct maker_event *e, uint64_t dir, bool there) {
-    struct view_key_bytes key = view_key_begin(m->build, VIEW_CLASS_LINK);
-    struct link_record record = {.time = e->stored->time};
-    struct buf name = {0}, value = {0};
-    view_key_add(&key, dir);
-    view_key_add(&key, e->stored->aggregate);
-    if (!there)
-        return changes_remove(&m->changes, view_key_str(&key));
-    /* With one type the id tells which aggregate it is, with several it takes the type as well. */
-    view_name_put(m->view->n_from == 1 ? e->stored->aggregate_id : e->name, &name);
-    record.name = buf_str(&name);
-    link_record_put(&record, &value);
-    int r = name.oom || value.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&value));
-    buf_free(&name);
-    buf_free(&value);
-    return r;
-}
-
 static struct view_key_bytes place_key(const struct maker *m, uint64_t aggregate) {
     struct view_key_bytes k = view_key_begin(m->build, VIEW_CLASS_PLACE);
     view_key_add(&k, aggregate);
@@ -190,55 +185,64 @@ static struct view_key_bytes place_key(const struct maker *m, uint64_t aggregate
 }
 
 /* Where the aggregate is listed now. */
-static int place_get(struct maker *m, struct aggregate_state *a, bool *listed, uint64_t *dir, struct err *err) {
+static int place_load(struct maker *m, struct aggregate_state *a, struct err *err) {
     struct view_key_bytes key = place_key(m, a->aggregate);
     struct db_value value = {0};
-    if (a->place == AGGREGATE_NO_PLACE) {
-        int r = db_get(m->db, DB_VIEWS, view_key_str(&key), &value, err);
-        if (r < 0)
-            return r;
-        a->place = r == 0 && value.bytes.n == 8 ? be64_get(value.bytes.p) + 1 : 0;
-        db_value_release(&value);
-    }
-    *listed = a->place != 0;
-    *dir = a->place - 1;
+    if (a->place != AGGREGATE_NO_PLACE)
+        return 0;
+    int r = db_get(m->db, DB_VIEWS, view_key_str(&key), &value, err);
+    if (r < 0)
+        return r;
+    a->place = r == 0 && value.bytes.n == 8 ? be64_get(value.bytes.p) + 1 : 0;
+    db_value_release(&value);
     return 0;
 }
 
-static int place_put(struct maker *m, struct aggregate_state *a, bool listed, uint64_t dir) {
-    struct view_key_bytes key = place_key(m, a->aggregate);
-    char value[8];
-    a->place = listed ? dir + 1 : 0;
-    if (!listed)
-        return changes_remove(&m->changes, view_key_str(&key));
-    be64_put(value, dir);
-    return changes_put(&m->changes, view_key_str(&key), (struct str){value, sizeof value});
+/* With one type the id tells which aggregate it is, with several it takes the type as well. */
+static int move_name(struct maker *m, const struct maker_event *e, struct str *out) {
+    buf_clear(&m->scratch);
+    view_name_put(m->view->n_from == 1 ? e->stored->aggregate_id : e->name, &m->scratch);
+    *out = m->scratch.oom ? (struct str){0} : arena_copy(&m->tree.arena, buf_str(&m->scratch));
+    return out->p ? 0 : -ENOMEM;
+}
+
+/* Of several moves in a batch the last one counts. */
+static int move_note(struct maker *m, const struct maker_event *e, uint64_t to) {
+    struct aggregate_state *a = e->aggregate;
+    struct tree *t = &m->tree;
+    if (a->batch != t->batch) {
+        struct tree_move move = {.aggregate = a->aggregate, .from = a->place};
+        if (move_name(m, e, &move.name) < 0 || !ARRAY_ROOM(t->moves, t->n_moves, t->moves_cap))
+            return -ENOMEM;
+        a->batch = t->batch;
+        a->move = t->n_moves;
+        t->moves[t->n_moves++] = move;
+    }
+    t->moves[a->move].to = a->place = to;
+    t->moves[a->move].time = e->stored->time;
+    return 0;
 }
 
 /* to NULL: it is not listed any more. */
 static int move(struct maker *m, const struct maker_event *e, struct live_dir *to, struct err *err) {
-    bool listed;
-    uint64_t at;
     struct live_dir *from = NULL;
-    uint64_t time = e->stored->time;
-    int r = place_get(m, e->aggregate, &listed, &at, err);
-    if (r < 0 || (to ? listed && at == to->no : !listed))
+    uint64_t time = e->stored->time, place = to ? to->no + 1 : 0;
+    int r = place_load(m, e->aggregate, err);
+    uint64_t at = e->aggregate->place;
+    if (r < 0 || at == place)
         return r;
-    if (listed && (r = dir_load(m, at, &from, err)) == 0)
-        r = link_change(m, e, at, false);
-    if (r == 0 && to)
-        r = link_change(m, e, to->no, true);
+    if (at)
+        r = dir_load(m, at - 1, &from, err);
     /* First what comes: a directory that both have on their way does not go. */
     if (r == 0 && to)
         r = children_add(m, to, 1, false, time, err);
     if (r == 0 && from)
         r = children_add(m, from, -1, false, time, err);
-    if (r == 0)
-        r = place_put(m, e->aggregate, to != NULL, to ? to->no : 0);
+    if (r == 0 && move_note(m, e, place) < 0)
+        r = err_set(err, ENOMEM, "out of memory");
     m->next.links += (uint64_t)(int64_t)((to != NULL) - (from != NULL));
     m->next.time = time;
     m->touched = true;
-    m->tree.n_moves++;
     return r;
 }
 
@@ -331,11 +335,46 @@ static int dir_flush(struct maker *m, struct live_dir *d) {
     return m->scratch.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&m->scratch));
 }
 
+static struct view_key_bytes link_key(const struct maker *m, uint64_t place, uint64_t aggregate) {
+    struct view_key_bytes k = view_key_begin(m->build, VIEW_CLASS_LINK);
+    view_key_add(&k, place - 1);
+    view_key_add(&k, aggregate);
+    return k;
+}
+
+static int link_put(struct maker *m, const struct tree_move *move) {
+    struct view_key_bytes key = link_key(m, move->to, move->aggregate);
+    const struct link_record record = {move->time, move->name};
+    buf_clear(&m->scratch);
+    link_record_put(&record, &m->scratch);
+    return m->scratch.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&m->scratch));
+}
+
+static int place_put(struct maker *m, const struct tree_move *move) {
+    struct view_key_bytes key = place_key(m, move->aggregate);
+    char dir[8];
+    be64_put(dir, move->to - 1);
+    return move->to ? changes_put(&m->changes, view_key_str(&key), (struct str){dir, sizeof dir})
+                    : changes_remove(&m->changes, view_key_str(&key));
+}
+
+static int move_flush(struct maker *m, const struct tree_move *move) {
+    int r = move->from != move->to ? place_put(m, move) : 0;
+    if (r == 0 && move->from && move->from != move->to) {
+        struct view_key_bytes key = link_key(m, move->from, move->aggregate);
+        r = changes_remove(&m->changes, view_key_str(&key));
+    }
+    return r == 0 && move->to ? link_put(m, move) : r;
+}
+
 int tree_flush(struct maker *m) {
     struct tree *t = &m->tree;
     int r = 0;
+    for (size_t i = 0; r == 0 && i < t->n_moves; i++)
+        r = move_flush(m, &t->moves[i]);
     for (size_t i = 0; r == 0 && i < t->n_dirty; i++)
         r = dir_flush(m, t->dirty[i]);
-    t->n_dirty = t->n_moves = 0;
+    t->n_dirty = 0;
+    moves_forget(t);
     return r;
 }

@@ -2,6 +2,7 @@
 #ifndef ESFS_TREE_H
 #define ESFS_TREE_H
 
+#include "arena.h"
 #include "err.h"
 #include "script.h"
 #include "table.h"
@@ -10,15 +11,25 @@ struct maker;
 struct maker_event;
 struct live_dir;
 
+/* A link on its way, from where the build has it. Places are directories plus one; 0: it is not listed. */
+struct tree_move {
+    uint64_t aggregate, from, to, time;
+    struct str name; /* in the arena */
+};
+
 struct tree {
     struct live_dir **list; /* in use */
     uint32_t n, cap;
     struct table by_no, by_name; /* by_name: of parent and name */
     struct live_dir **dirty;     /* to be written */
     size_t n_dirty, dirty_cap;
-    size_t n_moves; /* that are not committed */
+    struct tree_move *moves; /* of each aggregate one */
+    size_t n_moves, moves_cap;
+    uint64_t batch;     /* number of the one under construction, from 1 */
+    struct arena arena; /* of its names */
 };
 
+void tree_init(struct tree *t);
 void tree_deinit(struct maker *m);
 /* Forgets all directories; what is not committed is lost. */
 void tree_clear(struct maker *m);

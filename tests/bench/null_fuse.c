@@ -1,12 +1,12 @@
 /* A FUSE daemon with nothing behind it: how fast can any daemon with this tree be, on this kernel?
  *
- *   null_fuse MOUNTPOINT TYPE:AGGREGATES:EVENTS:BYTES ...
+ *   null_fuse [-c] MOUNTPOINT TYPE:AGGREGATES:EVENTS:BYTES ...
  *
  * serves the tree of a store whose type TYPE has so many aggregates (order-000000 ...) of so many events each, and
  * whose events have BYTES bytes plus the digits of their version. Every node is computed from its number and every
  * byte comes from memory; what the kernel is told (time-outs, flags, capabilities, threads, readdirplus) is what
  * fs/node.c and fs/ops.c tell it, so that the difference between the two is what the store costs. `commands` takes
- * everything and keeps nothing. Stays in the foreground; fusermount3 -u ends it. */
+ * everything and keeps nothing. -c: an event's name is checked at each open, as that of a view's file is. Stays in the foreground; fusermount3 -u ends it. */
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
@@ -33,6 +33,7 @@ struct null {
     struct null_type types[MOST_TYPES];
     unsigned type_count;
     char event[EVENT_ROOM]; /* what every event is, up to its size */
+    bool checked;
 };
 
 /* A node's number: kind, type, aggregate, version. */
@@ -108,7 +109,7 @@ static struct fuse_entry_param entry_of(const struct null *n, const struct place
     return (struct fuse_entry_param){.ino = ino_of(p),
                                      .attr = attr_of(n, p),
                                      .attr_timeout = p->kind == EVENT ? DAY : 0,
-                                     .entry_timeout = p->kind == EVENT || is_dir(p->kind) ? DAY : 0};
+                                     .entry_timeout = (p->kind == EVENT && !n->checked) || is_dir(p->kind) ? DAY : 0};
 }
 
 /* As a daemon must: the caller against the mode. */
@@ -363,8 +364,11 @@ static int serve(struct fuse_session *session) {
 
 int main(int argc, char **argv) {
     static struct null null;
+    null.checked = argc > 1 && strcmp(argv[1], "-c") == 0;
+    argv += null.checked;
+    argc -= null.checked;
     if (argc < 3)
-        die("usage: null_fuse MOUNTPOINT TYPE:AGGREGATES:EVENTS:BYTES ...");
+        die("usage: null_fuse [-c] MOUNTPOINT TYPE:AGGREGATES:EVENTS:BYTES ...");
     for (int i = 2; i < argc; i++)
         type_parse(&null, argv[i]);
     memset(null.event, 'x', sizeof null.event);

@@ -49,6 +49,13 @@ TARGETS = [
     ("with a domain, writers: 4", None, ">=", 100000),
     ("state.json of 1,000,000 events, cold", None, "<=", 20),
     ("one command after 1,000,000 events p50", "after 10", "<=", 1.5),
+    ("view of a count, catch-up", None, ">=", 300000),
+    ("view of 997 keys, catch-up", None, ">=", 300000),
+    ("view of 10,000 keys, catch-up", None, ">=", 300000),
+    ("index of 10,000 links, catch-up", None, ">=", 100000),
+    ("bulk with four views, writers: 4", "no views", ">=", 0.5),
+    ("view's lag at 20,000/s p99", None, "<=", 100),
+    ("view's file, open + read + close", "null", ">=", 0.8),
     ("command of 240 bytes check", None, "<=", 1000),
     ("command of 240 bytes check", "python", "<=", 1),
 ]

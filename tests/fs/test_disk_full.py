@@ -8,8 +8,10 @@ import threading
 import pytest
 
 import lib
+import lib_domain
 from lib import command
 from lib_daemon import pause
+from lib_bank_views import VIEWS, check, rebuild, settle, shown, status
 
 MIB = 1 << 20
 DISK = 500 * MIB
@@ -282,3 +284,26 @@ def test_without_inodes_it_does_not_crash(disk, daemons):
     daemon.start()
     assert daemon.version("many/0") >= acknowledged
     daemon.append("", command(aggregate="many/0"))
+
+
+def test_views_wait_while_the_disk_is_full(disk, daemons, place):
+    """A rebuild, which writes, waits; what is served goes on; with room it ends, and no event is missing or twice."""
+    mount = lib_domain.prepared(daemons, place, "bank", files=VIEWS)
+    mount.store = os.path.join(disk, "store")
+    mount.start()
+    lib_domain.opened(mount, *(f"a{n}" for n in range(50)))
+    settle(mount)
+    before = check(mount)
+    fill(disk)
+    rebuild(mount, "balances")
+    lib.wait_until(lambda: status(mount, "balances").get("rebuild", {}).get("state") == "waiting", 20, "it to wait")
+    assert "reserve" in status(mount, "balances")["rebuild"]["reason"]
+    assert settle(mount)["halted"] == {"balances": "the disk is full"}
+    assert shown(mount) == before
+    make_room(disk)
+    lib.wait_until(lambda: "rebuild" not in status(mount, "balances"), 20, "the rebuild")
+    assert settle(mount)["halted"] == {} and shown(mount) == before
+    lib.wait_until(lambda: lib_domain.send(mount, "account/a1", "Note", {"x": 1})["status"] == "appended", 15, "commands", 0.1)
+    mount.crash()
+    settle(mount)
+    check(mount)

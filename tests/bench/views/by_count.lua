@@ -1,0 +1,2 @@
+-- Each event moves a link.
+return { kind = "index", path = function(order) return { order.items % 10 } end }

@@ -1,0 +1,1 @@
+return { init = function() return { n = 0 } end, on = { ["*"] = function(view) view.n = view.n + 1 end } }
