@@ -6,7 +6,8 @@
  * whose events have BYTES bytes plus the digits of their version. Every node is computed from its number and every
  * byte comes from memory; what the kernel is told (time-outs, flags, capabilities, threads, readdirplus) is what
  * fs/node.c and fs/ops.c tell it, so that the difference between the two is what the store costs. `commands` takes
- * everything and keeps nothing. -c: an event's name is checked at each open, as that of a view's file is. Stays in the foreground; fusermount3 -u ends it. */
+ * everything and keeps nothing. -c: an event's name is checked at each open, as that of a view's file is. Stays in the
+ * foreground; fusermount3 -u ends it. */
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
