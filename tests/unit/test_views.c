@@ -338,6 +338,36 @@ static void a_link_beside_a_directory_of_its_name_is_found(void **state) {
     tree_is(f, "d/x y ");
 }
 
+static void links_to_several_types_say_which(void **state) {
+    struct fixture *f = *state;
+    struct view_child child;
+    char id[130] = "", long_name[400];
+    lib_domain_put(&f->domain, "aggregates/shop.lua", account);
+    lib_domain_put(&f->domain, "views/ofshops.lua",
+                   "return { kind = 'index', from = { 'shop' }, path = function(s) return {} end }");
+    reload(f);
+    send(f, "1", "{\"at\":[\"x\"]}");
+    lib_append(&f->l, "shop", "1", "{\"type\":\"Set\",\"data\":{\"at\":[\"x\"]}}");
+    for (int i = 0; i < 128; i++)
+        id[i] = '%';
+    snprintf(long_name, sizeof long_name, "{\"aggregate\":\"%s\",\"type\":\"Set\",\"data\":{}}", id);
+    lib_append(&f->l, "shop", "", long_name);
+    settle(f);
+    tree_is(f, "x/account%2F1 x/shop%2F1 ");
+    uint64_t build = info(f, "ofshops").build;
+    assert_int_equal(views_child(views(f), build, 0, STR("1"), &child), 0);
+    assert_true(child.link);
+    assert_int_equal(views_child(views(f), build, 0, STR("shop%2F1"), &child), VIEW_NONE);
+    assert_int_equal(views_child(views(f), build, 0, STR("nobody"), &child), VIEW_NONE);
+    /* an id whose name was cut is found by it all the same */
+    struct view_key found[4];
+    assert_int_equal(views_links(views(f), build, 0, 0, found, 4), 2);
+    struct str cut = {found[1].name, found[1].bytes};
+    assert_non_null(memmem(cut.p, cut.n, "%~", 2));
+    assert_int_equal(views_child(views(f), build, 0, cut, &child), 0);
+    assert_int_equal(child.no, found[1].no);
+}
+
 static void a_path_that_is_rubbish_parks_its_aggregate(void **state) {
     struct fixture *f = *state;
     uint64_t parked[8];
@@ -577,6 +607,7 @@ int main(void) {
         TEST(a_failing_output_is_the_files_alone),
         TEST(an_index_moves_its_links),
         TEST(a_link_beside_a_directory_of_its_name_is_found),
+        TEST(links_to_several_types_say_which),
         TEST(a_path_that_is_rubbish_parks_its_aggregate),
         TEST(failed_events_are_parked_and_wait_in_order),
         TEST(a_repaired_view_takes_in_what_was_parked),
