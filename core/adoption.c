@@ -1,6 +1,7 @@
 /* Bringing a domain into force: load its directory, check it against what is stored, make anew what its handlers fold
  * in another way, and only then let the sequencer change over. Until that last step nothing has happened. */
 #include "handlers.h"
+#include "query_life.h"
 #include "refold.h"
 #include "registry.h"
 #include "store_parts.h"
@@ -68,6 +69,7 @@ static void adoption_done(struct job *job) {
         before = s->domain;
         s->domain = domain_ref(a->domain);
         pthread_mutex_unlock(&s->lock);
+        queries_adopt(s->queries, a->domain);
     }
     domain_unref(before);
     sem_post(&a->done);
@@ -127,6 +129,7 @@ static int adopt_for_reading(struct adoption *a) {
     struct domain *before = s->domain;
     s->domain = domain_ref(a->domain);
     pthread_mutex_unlock(&s->lock);
+    queries_adopt(s->queries, a->domain);
     domain_unref(before);
     return 0;
 }
@@ -138,10 +141,13 @@ static int adoption_run(struct adoption *a, struct err *err) {
     int r = domain_load(&a->domain, s->options.domain, &options, err);
     if (r == 0)
         r = registry_check(a->domain, s->index, &a->fresh, &a->n_fresh, err);
+    if (r == 0 && queries_prepare(s->queries, a->domain) < 0)
+        r = err_set(err, ENOMEM, "out of memory");
     if (r == 0 && store_read_only(s)) {
         domain_unref(current);
         r = adopt_for_reading(a);
         views_adopt(s->views, a->domain);
+        queries_settle(s->queries);
         return r;
     }
     if (r == 0)
@@ -157,6 +163,7 @@ static int adoption_run(struct adoption *a, struct err *err) {
         sequencer_fail(s->sequencer, err);
     if (r == 0)
         views_adopt(s->views, a->domain);
+    queries_settle(s->queries);
     return r;
 }
 

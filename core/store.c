@@ -4,6 +4,7 @@
 #include "digest.h"
 #include "event.h"
 #include "handlers.h"
+#include "query_life.h"
 #include "renders.h"
 #include "store_parts.h"
 #include "text.h"
@@ -81,6 +82,10 @@ static void put_failure(struct buf *line, const struct handler_failure *failure)
     if (fault->traceback[0]) {
         buf_put_text(line, ",\"traceback\":");
         buf_put_json_string(line, str_of(fault->traceback));
+    }
+    if (failure->params.n) {
+        buf_put_text(line, ",\"params\":");
+        buf_put_json_string(line, excerpt(failure->params));
     }
     if (!c)
         return;
@@ -259,6 +264,7 @@ static int open_parts(struct store *s, const char *path, struct err *err) {
 }
 
 static void release(struct store *s) {
+    queries_free(s->queries);
     views_free(s->views);
     sequencer_free(s->sequencer);
     log_free(s->log);
@@ -279,6 +285,13 @@ static void release(struct store *s) {
     renders_free(s->renders);
     pthread_mutex_destroy(&s->adopting);
     free(s);
+}
+
+static int start_domain(struct store *s, struct err *err) {
+    int r = views_new(&s->views, s, err);
+    if (r == 0 && (r = queries_new(&s->queries, s)) < 0)
+        err_set(err, -r, "queries cannot be started: errno %d", -r);
+    return r == 0 ? store_adopt(s, err) : r;
 }
 
 /* Events that a domain does not know keep it from being loaded again. */
@@ -306,9 +319,7 @@ int store_open(struct store **out, const char *path, const struct store_options 
     pthread_mutex_init(&s->adopting, NULL);
     int r = open_parts(s, path, err);
     if (r == 0 && s->options.domain)
-        r = views_new(&s->views, s, err);
-    if (r == 0 && s->options.domain)
-        r = store_adopt(s, err);
+        r = start_domain(s, err);
     else if (r == 0)
         warn_domain(s);
     if (r < 0) {
@@ -321,6 +332,7 @@ int store_open(struct store **out, const char *path, const struct store_options 
 
 void store_stop(struct store *s) {
     atomic_store(&s->stopping, true);
+    queries_stop(s->queries);
     if (s->views)
         views_stop(s->views);
 }

@@ -47,6 +47,7 @@ struct store {
     atomic_bool stopping;     /* whoever is at it should give up */
     struct renders *renders;  /* folded.c: what was rendered lately */
     struct views *views;      /* NULL without a domain */
+    struct queries *queries;  /* NULL without a domain */
 };
 
 /* Loads the domain's directory and brings it into force; see store_reload(). */

@@ -143,7 +143,7 @@ static enum outcome refuse_failed(struct handlers *h, const struct command *c, c
     char words[DIALOGUE_WORDS];
     dialogue_blame(c->domain_type, &told);
     dialogue_words(&told, words);
-    const struct handler_failure failure = {c, h->caller, &told, what};
+    const struct handler_failure failure = {.command = c, .caller = h->caller, .fault = &told, .what = what};
     h->options.report(h->options.arg, &failure);
     return refusal_set(refusal, OUTCOME_HANDLER_FAILED, "%s", words);
 }

@@ -15,10 +15,11 @@ struct handlers;
 
 /* What failed in a handler, for .esfs/errors.ndjson. */
 struct handler_failure {
-    const struct command *command;
-    const struct caller *caller;
+    const struct command *command; /* NULL: there was none */
+    const struct caller *caller;   /* likewise */
     const struct script_fault *fault;
-    const char *what; /* "decide", "evolve OrderPlaced", ... */
+    const char *what;  /* "decide", "evolve OrderPlaced", "query big_orders", ... */
+    struct str params; /* of a query; empty: not to be shown */
 };
 
 struct handlers_options {
