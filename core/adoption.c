@@ -207,16 +207,26 @@ int store_reload(struct store *s, struct err *err) {
     return r;
 }
 
+/* A type that the domain does not have is the mount's owner's. */
+static bool may_read(const struct store *s, const struct domain *d, struct str type, const struct identity *who) {
+    static const struct allow owner_only = {0};
+    const struct domain_type *t = domain_type(d, type);
+    return allow_admits(t ? &t->read : &owner_only, who, &s->options.ownership);
+}
+
+bool store_may_read_type(struct store *s, struct str type, const struct identity *who) {
+    struct domain *d = store_domain(s);
+    bool may = !d || may_read(s, d, type, who);
+    domain_unref(d);
+    return may;
+}
+
 bool store_may_read(struct store *s, uint32_t type_no, const struct identity *who) {
+    if (type_no)
+        return store_may_read_type(s, index_type_name(s->index, type_no), who);
     struct domain *d = store_domain(s);
     bool may = true;
-    if (!d)
-        return true;
-    const struct domain_type *t = type_no ? domain_type(d, index_type_name(s->index, type_no)) : NULL;
-    const struct allow owner_only = {0};
-    if (type_no)
-        may = allow_admits(t ? &t->read : &owner_only, who, &s->options.ownership);
-    for (size_t i = 0; !type_no && may && i < d->n_types; i++)
+    for (size_t i = 0; d && may && i < d->n_types; i++)
         may = allow_admits(&d->types[i].read, who, &s->options.ownership);
     domain_unref(d);
     return may;

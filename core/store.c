@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include "consumers_private.h"
 #include "dialogue.h"
 #include "digest.h"
 #include "event.h"
@@ -247,7 +248,9 @@ static int start(struct store *s, struct err *err) {
         .arg = s,
     };
     r = sequencer_new(&s->sequencer, &options);
-    return r < 0 ? err_set(err, -r, "the sequencer cannot be started: errno %d", -r) : 0;
+    if (r < 0)
+        return err_set(err, -r, "the sequencer cannot be started: errno %d", -r);
+    return consumers_new(&s->consumers, s, err);
 }
 
 static int open_parts(struct store *s, const char *path, struct err *err) {
@@ -266,6 +269,7 @@ static int open_parts(struct store *s, const char *path, struct err *err) {
 static void release(struct store *s) {
     queries_free(s->queries);
     views_free(s->views);
+    consumers_free(s->consumers);
     sequencer_free(s->sequencer);
     log_free(s->log);
     index_close(s->index);
@@ -335,6 +339,7 @@ void store_stop(struct store *s) {
     queries_stop(s->queries);
     if (s->views)
         views_stop(s->views);
+    consumers_stop(s->consumers);
 }
 
 int store_close(struct store *s) {

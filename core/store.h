@@ -103,6 +103,8 @@ void store_stop(struct store *s);
 /* Who may read streams, state, events and logs of a type; type_no 0: of every type. Without a domain: everybody who
  * gets here. */
 bool store_may_read(struct store *s, uint32_t type_no, const struct identity *who);
+/* The same of a type by its name, which need not be there (yet). */
+bool store_may_read_type(struct store *s, struct str type, const struct identity *who);
 
 /* Makes everything acknowledged so far durable (fsync of a `commands` file). Blocks. 0 or -EIO. */
 int store_sync(struct store *s);

@@ -48,6 +48,7 @@ struct store {
     struct renders *renders;  /* folded.c: what was rendered lately */
     struct views *views;      /* NULL without a domain */
     struct queries *queries;  /* NULL without a domain */
+    struct consumers *consumers;
 };
 
 /* Loads the domain's directory and brings it into force; see store_reload(). */

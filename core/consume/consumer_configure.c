@@ -1,0 +1,90 @@
+/* Reading and writing config.json. */
+#include "consumers_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+int consumers_config(struct consumers *cs, uint32_t no, struct buf *out) {
+    struct consumer *c = consumer_of(cs, no);
+    if (!c)
+        return CONSUMER_NONE;
+    pthread_mutex_lock(&c->lock);
+    buf_put_str(out, c->config->text);
+    pthread_mutex_unlock(&c->lock);
+    buf_put_char(out, '\n');
+    consumer_unref(c);
+    return out->oom ? -ENOMEM : 0;
+}
+
+/* Where a consumer with this `from` begins. */
+static int from_position(const struct consumer *c, struct str from, uint64_t *out, struct err *err) {
+    uint64_t head = feed_position(&c->all->store->feed);
+    *out = 0;
+    if (str_eq(from, STR("end")))
+        *out = head;
+    else if (consumer_config_position(from, out) && *out > head)
+        return err_set(err, EINVAL, "`from`: the log ends at position %016" PRIx64, head);
+    return 0;
+}
+
+/* With the lock held. */
+static int configure(struct consumer *c, struct consumer_config *config, uint64_t *ticket, struct err *err) {
+    bool moves = !str_eq(config->from, c->config->from);
+    uint64_t cursor;
+    if (c->followers)
+        return err_set(err, EBUSY, "`follow` is open: the config changes when nobody follows");
+    if (moves && c->acked)
+        return err_set(err, EBUSY, "`from` counts until the first position is acknowledged; `seek` moves the cursor");
+    int r = from_position(c, config->from, &cursor, err);
+    if (r < 0)
+        return r;
+    consumer_config_unref(c->config);
+    c->config = consumer_config_ref(config);
+    c->time = store_now();
+    if (moves)
+        c->cursor = c->given = cursor;
+    c->clear = c->cursor;
+    commits_begin(&c->all->commits);
+    consumer_put_definition(c);
+    consumer_put_cursor(c);
+    *ticket = commits_end(&c->all->commits);
+    return 0;
+}
+
+static int config_parse(struct consumer *c, struct str json, struct consumer_config **out, struct err *err) {
+    struct json_parser *parser = store_parser_take(c->all->store);
+    if (!parser)
+        return -ENOMEM;
+    pthread_mutex_lock(&c->lock);
+    struct consumer_config *before = consumer_config_ref(c->config);
+    pthread_mutex_unlock(&c->lock);
+    int r = consumer_config_read(out, parser, json, before, err);
+    consumer_config_unref(before);
+    store_parser_give(c->all->store, parser);
+    return r;
+}
+
+static int consumer_configure(struct consumer *c, struct str json) {
+    struct err err = {0};
+    struct consumer_config *config = NULL;
+    uint64_t ticket = 0;
+    int r = commits_allowed(&c->all->commits);
+    if (r == 0)
+        r = config_parse(c, json, &config, &err);
+    if (r == 0) {
+        pthread_mutex_lock(&c->lock);
+        r = c->gone ? -ESTALE : configure(c, config, &ticket, &err);
+        pthread_mutex_unlock(&c->lock);
+    }
+    consumer_config_unref(config);
+    if (r == 0)
+        return commits_reach(&c->all->commits, ticket);
+    return err.code ? consumer_refuse(c, "config.json", &err) : r;
+}
+
+int consumers_configure(struct consumers *cs, uint32_t no, struct str json) {
+    struct consumer *c = consumer_of(cs, no);
+    int r = c ? consumer_configure(c, json) : CONSUMER_NONE;
+    consumer_unref(c);
+    return r;
+}

@@ -1,0 +1,185 @@
+#include "consumer_record.h"
+
+#include "varint.h"
+
+#define LAYOUT 1
+#define CURSOR_SUFFIX 'a'
+#define STATE_SUFFIX 's'
+
+/* --- keys */
+
+struct str record_next_key(char out[RECORD_KEY_BYTES]) {
+    out[0] = RECORD_CLASS_CONSUMER;
+    return (struct str){out, 1};
+}
+
+static struct str consumer_key(char class, uint32_t no, char out[RECORD_KEY_BYTES]) {
+    out[0] = class;
+    be32_put(out + 1, no);
+    return (struct str){out, 5};
+}
+
+struct str record_consumer_key(uint32_t no, char out[RECORD_KEY_BYTES]) {
+    return consumer_key(RECORD_CLASS_CONSUMER, no, out);
+}
+
+struct str record_cursor_key(uint32_t no, char out[RECORD_KEY_BYTES]) {
+    struct str key = consumer_key(RECORD_CLASS_CONSUMER, no, out);
+    out[key.n++] = CURSOR_SUFFIX;
+    return key;
+}
+
+struct str record_parked_key(uint32_t no, uint64_t position, char out[RECORD_KEY_BYTES]) {
+    struct str key = consumer_key(RECORD_CLASS_PARKED, no, out);
+    be64_put(out + key.n, position);
+    key.n += 8;
+    return key;
+}
+
+struct str record_state_key(uint32_t no, uint64_t position, char out[RECORD_KEY_BYTES]) {
+    struct str key = record_parked_key(no, position, out);
+    out[key.n++] = STATE_SUFFIX;
+    return key;
+}
+
+enum record_key record_key_read(struct str key, uint32_t *no, uint64_t *position) {
+    *no = 0;
+    *position = 0;
+    if (key.n == 1 && key.p[0] == RECORD_CLASS_CONSUMER)
+        return RECORD_NEXT;
+    if (key.n < 5)
+        return RECORD_UNKNOWN;
+    *no = be32_get(key.p + 1);
+    if (key.p[0] == RECORD_CLASS_CONSUMER && key.n == 5)
+        return RECORD_CONSUMER;
+    if (key.p[0] == RECORD_CLASS_CONSUMER && key.n == 6 && key.p[5] == CURSOR_SUFFIX)
+        return RECORD_CURSOR;
+    if (key.p[0] != RECORD_CLASS_PARKED || key.n < 13)
+        return RECORD_UNKNOWN;
+    *position = be64_get(key.p + 5);
+    if (key.n == 13)
+        return RECORD_PARKED;
+    return key.n == 14 && key.p[13] == STATE_SUFFIX ? RECORD_STATE : RECORD_UNKNOWN;
+}
+
+/* --- values: a layout, then numbers, then strings */
+
+struct reading {
+    const char *p, *end; /* p is NULL once something was wrong */
+};
+
+static struct reading reading_of(struct str value) {
+    bool known = value.n > 0 && value.p[0] == LAYOUT;
+    return (struct reading){known ? value.p + 1 : NULL, value.p + value.n};
+}
+
+static uint64_t take_number(struct reading *r) {
+    uint64_t v = 0;
+    if (r->p)
+        r->p = varint_get(r->p, r->end, &v);
+    return v;
+}
+
+static struct str take_string(struct reading *r) {
+    uint64_t n = take_number(r);
+    struct str s = {r->p, n};
+    if (!r->p || n > (uint64_t)(r->end - r->p))
+        r->p = NULL;
+    else
+        r->p += n;
+    return r->p ? s : (struct str){NULL, 0};
+}
+
+static struct str take_rest(struct reading *r) {
+    struct str s = {r->p, r->p ? (size_t)(r->end - r->p) : 0};
+    if (r->p)
+        r->p = r->end;
+    return s;
+}
+
+static bool is_whole(const struct reading *r) {
+    return r->p && r->p == r->end;
+}
+
+static struct str put_two(uint64_t a, uint64_t b, char out[RECORD_SMALL_BYTES]) {
+    size_t n = 0;
+    out[n++] = LAYOUT;
+    n += varint_put(out + n, a);
+    n += varint_put(out + n, b);
+    return (struct str){out, n};
+}
+
+static bool read_two(struct str value, uint64_t *a, uint64_t *b) {
+    struct reading r = reading_of(value);
+    *a = take_number(&r);
+    *b = take_number(&r);
+    return is_whole(&r);
+}
+
+struct str record_next_put(const struct record_next *r, char out[RECORD_SMALL_BYTES]) {
+    return put_two(r->consumer, r->parked, out);
+}
+
+bool record_next_read(struct str value, struct record_next *r) {
+    return read_two(value, &r->consumer, &r->parked) && r->consumer && r->parked;
+}
+
+struct str record_cursor_put(const struct record_cursor *r, char out[RECORD_SMALL_BYTES]) {
+    return put_two(r->position, r->time, out);
+}
+
+bool record_cursor_read(struct str value, struct record_cursor *r) {
+    return read_two(value, &r->position, &r->time);
+}
+
+static void put_number(struct buf *out, uint64_t v) {
+    char bytes[VARINT_MAX];
+    buf_put(out, bytes, varint_put(bytes, v));
+}
+
+void record_consumer_put(const struct record_consumer *r, struct buf *out) {
+    buf_put_char(out, LAYOUT);
+    put_number(out, r->time);
+    put_number(out, r->name.n);
+    buf_put_str(out, r->name);
+    buf_put_str(out, r->config);
+}
+
+bool record_consumer_read(struct str value, struct record_consumer *r) {
+    struct reading at = reading_of(value);
+    r->time = take_number(&at);
+    r->name = take_string(&at);
+    r->config = take_rest(&at);
+    return is_whole(&at);
+}
+
+void record_parked_put(const struct record_parked *r, struct buf *out) {
+    buf_put_char(out, LAYOUT);
+    put_number(out, r->id);
+    put_number(out, r->time);
+    put_number(out, r->uid);
+    buf_put_str(out, r->reason);
+}
+
+bool record_parked_read(struct str value, struct record_parked *r) {
+    struct reading at = reading_of(value);
+    r->id = take_number(&at);
+    r->time = take_number(&at);
+    uint64_t uid = take_number(&at);
+    r->reason = take_rest(&at);
+    r->uid = (uint32_t)uid;
+    return is_whole(&at) && uid <= UINT32_MAX && r->id && r->id >> 56 == 0;
+}
+
+struct str record_state_put(enum aside_state state, char out[RECORD_SMALL_BYTES]) {
+    out[0] = LAYOUT;
+    out[1] = (char)state;
+    return (struct str){out, 2};
+}
+
+bool record_state_read(struct str value, enum aside_state *state) {
+    if (value.n != 2 || value.p[0] != LAYOUT)
+        return false;
+    *state = (enum aside_state)value.p[1];
+    return *state == ASIDE_AGAIN || *state == ASIDE_DONE;
+}

@@ -1,0 +1,70 @@
+/* The codec of what consumers have in the `cursors` family (FORMAT.md, "Cursors"). Pure functions. */
+#ifndef ESFS_CONSUMER_RECORD_H
+#define ESFS_CONSUMER_RECORD_H
+
+#include "buf.h"
+#include "str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RECORD_CLASS_CONSUMER 'c'
+#define RECORD_CLASS_PARKED 'n'
+#define RECORD_KEY_BYTES 16   /* room for any key */
+#define RECORD_SMALL_BYTES 64 /* room for a value of fixed parts alone */
+
+enum record_key {
+    RECORD_NEXT,
+    RECORD_CONSUMER,
+    RECORD_CURSOR,
+    RECORD_PARKED,
+    RECORD_STATE, /* of a parked event that is not just parked */
+    RECORD_UNKNOWN
+};
+
+/* Each gives the bytes written to `out`. */
+struct str record_next_key(char out[RECORD_KEY_BYTES]);
+struct str record_consumer_key(uint32_t no, char out[RECORD_KEY_BYTES]);
+struct str record_cursor_key(uint32_t no, char out[RECORD_KEY_BYTES]);
+struct str record_parked_key(uint32_t no, uint64_t position, char out[RECORD_KEY_BYTES]);
+struct str record_state_key(uint32_t no, uint64_t position, char out[RECORD_KEY_BYTES]);
+enum record_key record_key_read(struct str key, uint32_t *no, uint64_t *position);
+
+/* Numbers that come next. */
+struct record_next {
+    uint64_t consumer, parked;
+};
+struct str record_next_put(const struct record_next *r, char out[RECORD_SMALL_BYTES]);
+bool record_next_read(struct str value, struct record_next *r);
+
+struct record_consumer {
+    uint64_t time; /* of its making, or of the last change of its config */
+    struct str name, config;
+};
+void record_consumer_put(const struct record_consumer *r, struct buf *out);
+bool record_consumer_read(struct str value, struct record_consumer *r); /* strings point into the value */
+
+struct record_cursor {
+    uint64_t position;
+    uint64_t time; /* when it was moved last, 0: never */
+};
+struct str record_cursor_put(const struct record_cursor *r, char out[RECORD_SMALL_BYTES]);
+bool record_cursor_read(struct str value, struct record_cursor *r);
+
+struct record_parked {
+    uint64_t id, time;
+    uint32_t uid;
+    struct str reason;
+};
+void record_parked_put(const struct record_parked *r, struct buf *out);
+bool record_parked_read(struct str value, struct record_parked *r);
+
+enum aside_state {
+    ASIDE_PARKED = 1,
+    ASIDE_AGAIN = 2, /* to be given again */
+    ASIDE_DONE = 3,  /* done with, while the cursor is before it */
+};
+struct str record_state_put(enum aside_state state, char out[RECORD_SMALL_BYTES]);
+bool record_state_read(struct str value, enum aside_state *state);
+
+#endif

@@ -1,0 +1,618 @@
+/* Groups, and events that are parked. */
+#include "lib_consumers.h"
+
+static uint32_t make_group(struct lib_store *l, const char *name) {
+    uint32_t no = consume_make(l, name);
+    assert_int_equal(consume_configure(l, no, "{\"group\":true}"), 0);
+    return no;
+}
+
+/* Opens and closes a descriptor and gives what a follower that comes now would be given. */
+static void assert_pending(struct lib_store *l, uint32_t no, const char *positions) {
+    struct reader *r = consume_open(l, no, READER_PENDING);
+    consume_gives(r, positions, 0);
+    reader_close(r);
+}
+
+/* --- groups */
+
+static void readers_share_by_aggregate(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    for (int i = 0; i < 2; i++) { /* 1..6 */
+        consume_append(l, "order", "a", "A", 1);
+        consume_append(l, "order", "b", "A", 1);
+        consume_append(l, "order", "c", "A", 1);
+    }
+    struct reader *x = consume_open(l, no, READER_FOLLOW), *y = consume_open(l, no, READER_FOLLOW);
+    assert_int_equal(consume_one(x), 1);
+    assert_int_equal(consume_one(y), 2);
+    assert_int_equal(consume_one(x), 3);
+    consume_gives(y, "5", -EAGAIN); /* b is y's, a and c are x's */
+    consume_gives(x, "4 6", -EAGAIN);
+    /* once it is acknowledged, the aggregate is anybody's */
+    assert_int_equal(consume_ack_by(x, 1), 17);
+    assert_int_equal(consume_ack_by(x, 4), 17);
+    consume_append(l, "order", "a", "A", 1); /* 7 */
+    consume_append(l, "order", "c", "A", 1); /* 8 */
+    consume_gives(y, "7", -EAGAIN);
+    consume_gives(x, "8", -EAGAIN);
+    assert_pending(l, no, "2 3 4 5 6 7 8"); /* only looks */
+    reader_close(x);
+    reader_close(y);
+}
+
+static void the_cursor_is_before_the_lowest_that_is_open(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    for (int i = 0; i < 5; i++)
+        consume_append(l, "order", i % 2 ? "a" : "b", "A", 1);
+    struct reader *x = consume_open(l, no, READER_FOLLOW), *y = consume_open(l, no, READER_FOLLOW);
+    assert_int_equal(consume_one(x), 1); /* b: 1 3 5, a: 2 4 */
+    consume_gives(y, "2 4", -EAGAIN);
+    consume_gives(x, "3 5", -EAGAIN);
+    assert_int_equal(consume_ack_by(y, 4), 17);
+    assert_int_equal(consume_info(l, no).cursor, 0);
+    assert_int_equal(consume_ack_by(x, 1), 17);
+    assert_int_equal(consume_info(l, no).cursor, 1);
+    assert_int_equal(consume_ack_by(x, 1), -EINVAL);
+    consume_error_says(l, "position 0000000000000001 is not in the hand of this descriptor");
+    assert_int_equal(consume_ack_by(x, 2), -EINVAL); /* y's */
+    struct ack_text t = {0};
+    const char *two = "0000000000000002\n0000000000000003\n"; /* 3 is x's */
+    assert_int_equal(reader_ack(y, &t, two, strlen(two)), 16);
+    assert_int_equal(consume_info(l, no).cursor, 2);
+    assert_int_equal(reader_ack(y, &t, two + 16, 18), -EINVAL);
+    assert_int_equal(consume_ack_text(l, no, "0000000000000003"), -EINVAL);
+    consume_error_says(l, "on their own descriptors");
+    const char *rest = "0000000000000005\n0000000000000003";
+    assert_int_equal(reader_ack(x, &t, rest, strlen(rest)), strlen(rest));
+    assert_int_equal(consume_info(l, no).cursor, 5);
+    assert_int_equal(reader_ack(x, &t, "seek 0000000000000000", 21), -EINVAL);
+    reader_close(x);
+    reader_close(y);
+    lib_store_close(l);
+    lib_store_open(l);
+    assert_int_equal(consume_info(l, no).cursor, 5);
+}
+
+static void what_a_closed_reader_had_goes_to_others(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    for (int i = 0; i < 6; i++)
+        consume_append(l, "order", i % 3 ? "a" : "b", "A", 1); /* b: 1 4, a: 2 3 5 6 */
+    struct reader *x = consume_open(l, no, READER_FOLLOW), *y = consume_open(l, no, READER_FOLLOW);
+    assert_int_equal(consume_one(x), 1);
+    assert_int_equal(consume_one(x), 2);
+    consume_gives(y, "", -EAGAIN); /* queued: all are x's */
+    struct consume_wait w;
+    consume_wait_begin(&w, y);
+    assert_false(consume_wait_for(&w, CONSUME_NEVER));
+    assert_int_equal(consume_ack_by(x, 2), 17);
+    char c;
+    assert_int_equal(reader_read(x, &c, 1), 1); /* the beginning of a line */
+    reader_close(x);
+    assert_true(consume_wait_for(&w, CONSUME_SOON));
+    consume_gives(y, "1 3 4 5 6", -EAGAIN);
+    reader_close(y);
+    /* nobody is left: from the cursor */
+    assert_int_equal(consume_info(l, no).cursor, 0);
+    x = consume_open(l, no, READER_FOLLOW);
+    consume_gives(x, "1 2 3 4 5 6", -EAGAIN);
+    reader_close(x);
+}
+
+/* Only one of those who wait gets an event; whoever has its aggregate gets its next one. */
+static void waiting_readers_are_called_for_what_is_theirs(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    struct reader *x = consume_open(l, no, READER_FOLLOW), *y = consume_open(l, no, READER_FOLLOW);
+    struct consume_wait wx, wy;
+    consume_gives(x, "", -EAGAIN);
+    consume_gives(y, "", -EAGAIN);
+    consume_wait_begin(&wx, x);
+    consume_wait_begin(&wy, y);
+    consume_append(l, "order", "a", "A", 1);
+    assert_true(consume_wait_for(&wx, CONSUME_SOON));
+    assert_false(consume_wait_for(&wy, CONSUME_NEVER));
+    consume_gives(x, "1", -EAGAIN);
+    consume_append(l, "order", "a", "A", 1);
+    assert_false(consume_wait_for(&wy, CONSUME_NEVER));
+    consume_wait_begin(&wx, x);
+    assert_true(consume_wait_for(&wx, CONSUME_SOON));
+    consume_gives(x, "2", -EAGAIN);
+    consume_wait_begin(&wx, x);
+    consume_append(l, "order", "b", "A", 1);
+    assert_true(consume_wait_for(&wy, CONSUME_SOON));
+    consume_gives(y, "3", -EAGAIN);
+    assert_true(reader_unwait(&wx.wait));
+    reader_close(x);
+    reader_close(y);
+}
+
+static void a_group_begins_again_where_the_cursor_is_set(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    consume_append(l, "order", "a", "A", 4);
+    struct reader *x = consume_open(l, no, READER_FOLLOW);
+    consume_gives(x, "1 2 3 4", -EAGAIN);
+    assert_int_equal(consume_ack_by(x, 1), 17);
+    struct consume_wait w;
+    consume_wait_begin(&w, x);
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000002"), 21);
+    assert_true(consume_wait_for(&w, CONSUME_SOON));
+    assert_int_equal(consume_ack_by(x, 2), -EINVAL);
+    assert_int_equal(consume_ack_by(x, 4), -EINVAL);
+    consume_gives(x, "3 4", -EAGAIN);
+    assert_int_equal(consume_ack_by(x, 3), 17);
+    assert_int_equal(consume_info(l, no).cursor, 3);
+    reader_close(x);
+}
+
+/* The window: one reader has so much in hand that the log is not read on. */
+static void a_group_has_a_limited_number_in_hand(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    struct channel *c = lib_channel(l, "order", "a");
+    const int n = CONSUMER_WINDOW + 10;
+    char *many = malloc((size_t)n * 16), *to = many;
+    for (int i = 0; i < n; i++)
+        to += sprintf(to, "{\"type\":\"A\"}\n");
+    assert_int_equal(lib_write(c, many, (size_t)(to - many)), to - many);
+    channel_free(c);
+    free(many);
+    consume_append(l, "order", "b", "A", 1);
+    struct reader *x = consume_open(l, no, READER_FOLLOW), *y = consume_open(l, no, READER_FOLLOW);
+    struct consume_wait w;
+    char room[1 << 16];
+    assert_int_equal(consume_one(x), 1); /* so that all of `a` is x's */
+    ssize_t got;
+    while ((got = reader_read(y, room, sizeof room)) == -EAGAIN) {
+        consume_wait_begin(&w, y);
+        if (!consume_wait_for(&w, CONSUME_NEVER)) {
+            assert_true(reader_unwait(&w.wait));
+            break;
+        }
+    }
+    assert_int_equal(got, -EAGAIN);
+    consume_wait_begin(&w, y);
+    for (uint64_t i = 1; i <= 11; i++) {
+        char text[32];
+        struct ack_text t = {0};
+        sprintf(text, "%016" PRIx64, i);
+        assert_false(consume_wait_for(&w, i < 11 ? 0 : CONSUME_NEVER));
+        assert_int_equal(reader_ack(x, &t, text, 16), 16);
+        assert_int_equal(consume_one(x), i + 1);
+    }
+    assert_true(consume_wait_for(&w, CONSUME_SOON));
+    assert_int_equal(consume_one(y), n + 1);
+    reader_close(x);
+    reader_close(y);
+}
+
+/* --- parking */
+
+static char *parked_list(struct lib_store *l, uint32_t no, bool again) {
+    struct consumer_parked p[3];
+    char *out = calloc(1, 4096);
+    uint64_t after = 0;
+    for (int n; (n = consumers_parked(store_consumers(l->store), no, again, after, p, 3)) > 0;)
+        for (int i = 0; i < n; i++) {
+            sprintf(out + strlen(out), *out ? " %" PRIu64 : "%" PRIu64, after = p[i].position);
+            assert_int_equal(p[i].again, again);
+            assert_int_equal(p[i].consumer, no);
+        }
+    return out;
+}
+
+static void assert_parked(struct lib_store *l, uint32_t no, const char *parked, const char *again) {
+    char *p = parked_list(l, no, false), *a = parked_list(l, no, true);
+    assert_string_equal(p, parked);
+    assert_string_equal(a, again);
+    free(p);
+    free(a);
+}
+
+static void what_is_parked_is_not_given_and_the_cursor_passes(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = consume_make(l, "c");
+    consume_append(l, "order", "1", "A", 5);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    assert_int_equal(consume_nack(l, no, 1, "x"), -EINVAL);
+    consume_error_says(l, "was not given to a reader");
+    consume_gives(r, "1 2 3 4 5", -EAGAIN);
+    assert_int_equal(consume_nack(l, no, 2, "no such customer"), 0);
+    assert_int_equal(consume_nack(l, no, 4, "later \\u20ac\\n"), 0);
+    assert_int_equal(consume_nack(l, no, 6, "x"), -EINVAL);
+    assert_parked(l, no, "2 4", "");
+    assert_pending(l, no, "1 3 5");
+    assert_int_equal(consume_ack(l, no, 3), 17);
+    assert_int_equal(consume_nack(l, no, 3, "x"), -EINVAL); /* done */
+    assert_int_equal(consume_nack(l, no, 2, "another reason"), 0);
+    reader_close(r);
+    lib_store_close(l);
+    lib_store_open(l);
+    assert_parked(l, no, "2 4", "");
+    assert_pending(l, no, "5");
+    assert_int_equal(consume_nack(l, no, 4, "it is parked already"), 0);
+    assert_int_equal(consume_ack(l, no, 5), 17);
+    assert_int_equal(consume_info(l, no).cursor, 5);
+    assert_parked(l, no, "2 4", "");
+}
+
+static void a_parked_event_shows_itself_and_the_reason(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = consume_make(l, "c");
+    lib_append(l, "order", "1", "{\"type\":\"A\",\"data\":{\"x\":1.10}}");
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    consume_gives(r, "1", -EAGAIN);
+    reader_close(r);
+    assert_int_equal(consume_nack(l, no, 1, "say \\\"no\\\"\\n"), 0);
+    struct consumer_parked p, same;
+    struct buf text = {0};
+    assert_int_equal(consumers_parked_at(cs, no, 1, &p), 0);
+    assert_int_equal(consumers_parked_by_id(cs, p.id, &same), 0);
+    assert_int_equal(same.position, 1);
+    assert_int_equal(consumers_parked_by_id(cs, p.id + 1, &same), CONSUMER_NONE);
+    assert_int_equal(consumers_parked_at(cs, no, 2, &same), CONSUMER_NONE);
+    assert_int_equal(p.uid, 1000);
+    assert_int_equal(consumers_parked_text(cs, &p, &text), 0);
+    buf_put_char(&text, '\0');
+    LINE_HAS(text.p, 0, "{\"position\":\"0000000000000001\",\"uid\":1000,\"reason\":\"say \\\"no\\\"\\n\"}");
+    size_t n;
+    char *log = lib_log(l, &n);
+    log[n - 1] = '\0';
+    assert_non_null(strstr(text.p, log)); /* to the byte */
+    assert_non_null(strstr(text.p, "}}}\n"));
+    free(log);
+    buf_free(&text);
+}
+
+static void a_bad_nack_is_refused(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = consume_make(l, "c");
+    consume_append(l, "order", "1", "A", 2);
+    assert_pending(l, no, "1 2");
+    static const struct {
+        const char *text, *words;
+    } bad[] = {
+        {"", "not a JSON object"},
+        {"[]", "not a JSON object"},
+        {"{}", "`position` is missing"},
+        {"{\"position\":1}", "`position` must be"},
+        {"{\"position\":\"1\"}", "`position` must be"},
+        {"{\"position\":\"0000000000000001\",\"why\":\"\"}", "`why` is unknown"},
+        {"{\"position\":\"0000000000000001\",\"reason\":1}", "`reason` must be a string"},
+        {"{\"position\":\"0000000000000003\"}", "was not given"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (consumers_nack(store_consumers(l->store), no, consume_padded(bad[i].text), &lib_caller) != -EINVAL)
+            fail_msg("%s is taken", bad[i].text);
+        consume_error_says(l, bad[i].words);
+    }
+    char text[CONSUMER_REASON_BYTES + 64];
+    int n = sprintf(text, "{\"position\":\"0000000000000001\",\"reason\":\"");
+    memset(text + n, 'x', CONSUMER_REASON_BYTES + 1);
+    strcpy(text + n + CONSUMER_REASON_BYTES + 1, "\"}");
+    assert_int_equal(consumers_nack(store_consumers(l->store), no, consume_padded(text), &lib_caller), -EINVAL);
+    strcpy(text + n + CONSUMER_REASON_BYTES, "\"}");
+    assert_int_equal(consumers_nack(store_consumers(l->store), no, consume_padded(text), &lib_caller), 0);
+    assert_parked(l, no, "1", "");
+    /* one that the filter leaves out was never given */
+    uint32_t other = consume_make(l, "d");
+    assert_int_equal(consume_configure(l, other, "{\"events\":[\"B\"]}"), 0);
+    consume_append(l, "order", "1", "B", 1);
+    assert_pending(l, other, "3");
+    assert_int_equal(consume_nack(l, other, 2, ""), -EINVAL);
+    consume_error_says(l, "is no event of this consumer");
+}
+
+static void a_retried_event_comes_first_until_it_is_done(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = consume_make(l, "c");
+    consume_append(l, "order", "1", "A", 6);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    consume_gives(r, "1 2 3 4 5 6", -EAGAIN);
+    assert_int_equal(consume_nack(l, no, 2, ""), 0);
+    assert_int_equal(consume_nack(l, no, 5, ""), 0);
+    assert_int_equal(consume_ack(l, no, 3), 17);
+    assert_int_equal(consumers_retry(cs, no, 3), CONSUMER_NONE);
+    struct consume_wait w;
+    consume_wait_begin(&w, r);
+    assert_int_equal(consumers_retry(cs, no, 5), 0);
+    assert_true(consume_wait_for(&w, CONSUME_SOON));
+    assert_int_equal(consume_ack(l, no, 2), -EINVAL); /* parked, and before the cursor */
+    assert_int_equal(consumers_retry(cs, no, 2), 0);
+    assert_int_equal(consumers_retry(cs, no, 2), 0); /* as it is already */
+    assert_parked(l, no, "", "2 5");
+    assert_int_equal(consume_ack(l, no, 2), -EINVAL); /* not yet given again */
+    consume_gives(r, "5 2", -EAGAIN);                 /* in the order of asking */
+    assert_pending(l, no, "5 2 4 6");
+    assert_int_equal(consume_ack(l, no, 2), 17);
+    assert_parked(l, no, "", "5");
+    assert_int_equal(consume_info(l, no).cursor, 3);
+    assert_int_equal(consume_ack(l, no, 2), -EINVAL);
+    assert_int_equal(consume_nack(l, no, 5, "again"), 0);
+    assert_parked(l, no, "5", "");
+    assert_int_equal(consumers_retry(cs, no, 5), 0);
+    reader_close(r);
+    lib_store_close(l);
+    lib_store_open(l);
+    cs = store_consumers(l->store);
+    assert_parked(l, no, "", "5");
+    assert_pending(l, no, "5 4 6");
+    assert_int_equal(consume_ack(l, no, 5), 17); /* that one alone: 4 is open still */
+    assert_int_equal(consume_info(l, no).cursor, 3);
+    assert_parked(l, no, "", "");
+    lib_store_close(l);
+    lib_store_open(l);
+    assert_pending(l, no, "4 6"); /* done with, although the cursor is before it */
+    assert_int_equal(consume_ack(l, no, 6), 17);
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000003"), 21);
+    assert_pending(l, no, "4 5 6"); /* forgotten once the cursor has passed it */
+}
+
+static void a_skipped_event_is_done_with(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = consume_make(l, "c");
+    struct consumer_parked p;
+    consume_append(l, "order", "1", "A", 4);
+    assert_pending(l, no, "1 2 3 4");
+    assert_int_equal(consume_nack(l, no, 2, ""), 0);
+    assert_int_equal(consume_nack(l, no, 4, ""), 0);
+    assert_int_equal(consume_ack(l, no, 2), 17);
+    assert_int_equal(consumers_skip(cs, no, 2), 0);
+    assert_int_equal(consumers_skip(cs, no, 4), 0);
+    assert_int_equal(consumers_skip(cs, no, 4), CONSUMER_NONE);
+    assert_int_equal(consumers_parked_at(cs, no, 4, &p), CONSUMER_NONE);
+    assert_parked(l, no, "", "");
+    assert_pending(l, no, "3");
+    lib_store_close(l);
+    lib_store_open(l);
+    assert_parked(l, no, "", "");
+    assert_pending(l, no, "3");
+}
+
+static void a_group_parks_what_somebody_has_in_hand(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = make_group(l, "g");
+    consume_append(l, "order", "a", "A", 3);
+    consume_append(l, "order", "b", "A", 1); /* 4 */
+    struct reader *x = consume_open(l, no, READER_FOLLOW), *y = consume_open(l, no, READER_FOLLOW);
+    assert_int_equal(consume_one(x), 1);
+    assert_int_equal(consume_one(y), 4);
+    assert_int_equal(consume_nack(l, no, 2, ""), -EINVAL); /* queued, not given */
+    assert_int_equal(consume_nack(l, no, 1, ""), 0);
+    assert_int_equal(consume_info(l, no).cursor, 1);
+    assert_int_equal(consume_ack_by(x, 1), -EINVAL);
+    consume_gives(x, "2 3", -EAGAIN);
+    /* given again: to one of them, and the cursor does not wait */
+    assert_int_equal(consumers_retry(cs, no, 1), 0);
+    consume_gives(y, "", -EAGAIN); /* its aggregate is x's */
+    consume_gives(x, "1", -EAGAIN);
+    assert_int_equal(consume_ack_by(x, 2), 17);
+    assert_int_equal(consume_ack_by(x, 3), 17);
+    assert_int_equal(consume_info(l, no).cursor, 3);
+    reader_close(x);
+    consume_gives(y, "1", -EAGAIN);
+    assert_int_equal(consume_ack_by(y, 1), 17);
+    assert_parked(l, no, "", "");
+    assert_int_equal(consume_info(l, no).cursor, 3);
+    assert_int_equal(consume_ack_by(y, 4), 17);
+    assert_int_equal(consume_info(l, no).cursor, 4);
+    reader_close(y);
+}
+
+/* --- whatever happens, in whatever order */
+
+enum { EVENTS_MAX = 600, MEMBERS = 4 };
+
+enum what { NEW, GIVEN, AGAIN, PARKED, DONE };
+
+struct model {
+    struct lib_store *l;
+    uint32_t no;
+    unsigned random;
+    uint64_t head;
+    int aggregate[EVENTS_MAX + 1];
+    enum what what[EVENTS_MAX + 1];
+    int owner[EVENTS_MAX + 1]; /* GIVEN: the member; -1: it was given again */
+    bool retried[EVENTS_MAX + 1];
+    struct reader *members[MEMBERS];
+};
+
+static unsigned dice(struct model *m, unsigned n) {
+    m->random = m->random * 1103515245u + 12345u;
+    return (m->random >> 16) % n;
+}
+
+static void model_append(struct model *m) {
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    if (m->head == EVENTS_MAX)
+        return;
+    int aggregate = (int)dice(m, 5);
+    consume_append(m->l, "order", names[aggregate], "A", 1);
+    m->aggregate[++m->head] = aggregate;
+}
+
+/* A random event that is in a state; 0: there is none. */
+static uint64_t model_pick(struct model *m, enum what what, int owner) {
+    uint64_t begin = 1 + dice(m, (unsigned)m->head + 1);
+    for (uint64_t i = 0; i < m->head; i++) {
+        uint64_t p = (begin + i) % m->head + 1;
+        if (m->what[p] == what && (owner < 0 || m->owner[p] == owner))
+            return p;
+    }
+    return 0;
+}
+
+static void model_give(struct model *m, int member) {
+    uint64_t p = consume_one(m->members[member]);
+    if (p == 0)
+        return;
+    assert_true(m->what[p] == NEW || m->what[p] == AGAIN);
+    for (uint64_t i = 1; i <= m->head; i++)
+        if (m->aggregate[i] == m->aggregate[p] && m->what[i] == GIVEN) {
+            assert_int_equal(m->owner[i], member);
+            assert_true(m->retried[i] || m->retried[p] || i < p);
+        }
+    for (uint64_t i = 1; i < p && !m->retried[p]; i++)
+        if (m->aggregate[i] == m->aggregate[p] && m->what[i] == NEW && !m->retried[i])
+            fail_msg("%d before %d of the same aggregate", (int)p, (int)i);
+    m->what[p] = GIVEN;
+    m->owner[p] = member;
+}
+
+static void model_ack(struct model *m, int member) {
+    uint64_t p = model_pick(m, GIVEN, member);
+    if (p == 0)
+        return;
+    assert_int_equal(consume_ack_by(m->members[member], p), 17);
+    m->what[p] = DONE;
+}
+
+static void model_forget(struct model *m, int member) {
+    for (uint64_t p = 1; p <= m->head; p++)
+        if (m->what[p] == GIVEN && (member < 0 || m->owner[p] == member))
+            m->what[p] = m->retried[p] ? AGAIN : NEW;
+}
+
+/* Nobody is left: everything behind the cursor comes again. */
+static void model_restart(struct model *m) {
+    uint64_t cursor = consume_info(m->l, m->no).cursor;
+    model_forget(m, -1);
+    for (uint64_t p = cursor + 1; p <= m->head; p++)
+        if (m->what[p] == DONE && !m->retried[p])
+            m->what[p] = NEW;
+}
+
+static void model_turn(struct model *m, int member) {
+    if (m->members[member]) {
+        reader_close(m->members[member]);
+        m->members[member] = NULL;
+        model_forget(m, member);
+    } else {
+        m->members[member] = consume_open(m->l, m->no, READER_FOLLOW);
+        return;
+    }
+    for (int i = 0; i < MEMBERS; i++)
+        if (m->members[i])
+            return;
+    model_restart(m);
+}
+
+static void model_reopen(struct model *m) {
+    for (int i = 0; i < MEMBERS; i++) {
+        reader_close(m->members[i]);
+        m->members[i] = NULL;
+    }
+    lib_store_close(m->l);
+    lib_store_open(m->l);
+    model_restart(m);
+}
+
+static void model_park(struct model *m) {
+    struct consumers *cs = store_consumers(m->l->store);
+    uint64_t given = model_pick(m, GIVEN, -1), parked = model_pick(m, PARKED, -1);
+    switch (dice(m, 3)) {
+    case 0:
+        if (given) {
+            assert_int_equal(consume_nack(m->l, m->no, given, ""), 0);
+            m->what[given] = PARKED;
+        }
+        break;
+    case 1:
+        if (parked) {
+            assert_int_equal(consumers_retry(cs, m->no, parked), 0);
+            m->what[parked] = AGAIN;
+            m->retried[parked] = true;
+        }
+        break;
+    default:
+        if (parked && dice(m, 4) == 0) {
+            assert_int_equal(consumers_skip(cs, m->no, parked), 0);
+            m->what[parked] = DONE;
+            m->retried[parked] = true;
+        }
+    }
+}
+
+static void model_check(struct model *m) {
+    uint64_t cursor = consume_info(m->l, m->no).cursor;
+    for (uint64_t p = 1; p <= cursor; p++)
+        if (m->what[p] == NEW || (m->what[p] == GIVEN && !m->retried[p]))
+            fail_msg("the cursor is at %d, and %d is not done", (int)cursor, (int)p);
+}
+
+static void model_finish(struct model *m) {
+    for (int i = 0; i < MEMBERS; i++)
+        if (!m->members[i])
+            model_turn(m, i);
+    for (int round = 0; round < 4 * EVENTS_MAX; round++)
+        for (int i = 0; i < MEMBERS; i++) {
+            model_give(m, i);
+            model_ack(m, i);
+        }
+    for (uint64_t p = 1; p <= m->head; p++)
+        if (m->what[p] != DONE && m->what[p] != PARKED)
+            fail_msg("%d was lost: %d", (int)p, m->what[p]);
+    assert_int_equal(consume_info(m->l, m->no).cursor, m->head);
+    for (int i = 0; i < MEMBERS; i++)
+        reader_close(m->members[i]);
+}
+
+static void a_group_loses_nothing_and_gives_nothing_twice_at_a_time(void **state) {
+    for (unsigned seed = 1; seed <= 12; seed++) {
+        struct model *m = calloc(1, sizeof *m);
+        char name[16];
+        sprintf(name, "g%u", seed);
+        m->l = *state;
+        m->random = seed;
+        lib_teardown(state);
+        lib_setup(state);
+        m->l = *state;
+        m->no = make_group(m->l, name);
+        for (int step = 0; step < 2500; step++) {
+            int member = (int)dice(m, MEMBERS);
+            unsigned what = dice(m, 100);
+            if (what < 22)
+                model_append(m);
+            else if (what < 60 && m->members[member])
+                model_give(m, member);
+            else if (what < 88 && m->members[member])
+                model_ack(m, member);
+            else if (what < 93)
+                model_turn(m, member);
+            else if (what < 99)
+                model_park(m);
+            else if (dice(m, 8) == 0)
+                model_reopen(m);
+            model_check(m);
+        }
+        model_finish(m);
+        free(m);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        LIB_TEST(readers_share_by_aggregate),
+        LIB_TEST(the_cursor_is_before_the_lowest_that_is_open),
+        LIB_TEST(what_a_closed_reader_had_goes_to_others),
+        LIB_TEST(waiting_readers_are_called_for_what_is_theirs),
+        LIB_TEST(a_group_begins_again_where_the_cursor_is_set),
+        LIB_TEST(a_group_has_a_limited_number_in_hand),
+        LIB_TEST(what_is_parked_is_not_given_and_the_cursor_passes),
+        LIB_TEST(a_parked_event_shows_itself_and_the_reason),
+        LIB_TEST(a_bad_nack_is_refused),
+        LIB_TEST(a_retried_event_comes_first_until_it_is_done),
+        LIB_TEST(a_skipped_event_is_done_with),
+        LIB_TEST(a_group_parks_what_somebody_has_in_hand),
+        LIB_TEST(a_group_loses_nothing_and_gives_nothing_twice_at_a_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
