@@ -17,6 +17,7 @@ int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
     *fs = (struct fs){.store = store, .index = store_index(store), .owner = *owner};
     fs->governed = is_governed(store);
     fs->views = store_views(store);
+    fs->queries = store_queries(store);
     fs->started = fs_now();
     atomic_init(&fs->lookups, 0);
     int r = handles_init(&fs->handles);

@@ -1,6 +1,7 @@
 #include "handle.h"
 
 #include "fs.h"
+#include "node_call.h"
 
 #include <stdlib.h>
 
@@ -38,7 +39,10 @@ void handle_free(struct handle *h) {
     pthread_mutex_unlock(&h->fs->handles.lock);
     if (h->channel)
         channel_free(h->channel);
+    if (h->call)
+        call_free(h->call);
     content_text_unref(h->content);
+    query_result_unref(h->result);
     buf_free(&h->text);
     pthread_mutex_destroy(&h->lock);
     free(h);

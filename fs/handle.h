@@ -10,6 +10,7 @@
 #include "channel.h"
 #include "content.h"
 #include "lowlevel.h"
+#include "queries.h"
 #include "text.h"
 
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <sys/queue.h>
 
 struct fs;
+struct call; /* node_call.h */
 
 struct handle {
     LIST_ENTRY(handle) link;
@@ -28,7 +30,9 @@ struct handle {
     size_t given;                 /* what he has had of it, where he cannot seek */
     uint64_t build;               /* a directory of a view: which build is being listed; 0: none yet */
     struct channel *channel;      /* `commands` */
+    struct call *call;            /* a query's `call` */
     struct content_text *content; /* a view's file: what the reader is given, whatever becomes of the file */
+    struct query_result *result;  /* a query's result, likewise */
     bool direct;                  /* what it shows is not what the node does, so that the kernel must not keep it */
     fuse_req_t request;           /* the write that waits for its answer, while `writing` */
     atomic_bool writing;

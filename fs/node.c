@@ -89,6 +89,11 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_VIEW_LINK] =          {NULL,                0,                    false, S_IFLNK | 0777, ACCESS_MODE,   &content,   &view_link_ops},
     [NODE_VIEW_FILE] =          {NULL,                0,                    false, S_IFREG | 0440, ACCESS_VIEW,   &content,   &view_file_ops},
     [NODE_AGGREGATE_VIEW_FILE] = {NULL,               0,                    false, S_IFREG | 0440, ACCESS_VIEW,   &content,   &view_file_ops},
+
+    [NODE_QUERIES] =            {"queries",           NODE_ROOT,            false, S_IFDIR | 0550, ACCESS_QUERY_EITHER, &directory, &queries_ops},
+    [NODE_QUERY] =              {NULL,                0,                    false, S_IFDIR | 0770, ACCESS_QUERY_EITHER, &directory, &query_ops},
+    [NODE_QUERY_CALL] =         {"call",              NODE_QUERY,           false, S_IFREG | 0660, ACCESS_QUERY,  &control,   &query_call_ops},
+    [NODE_QUERY_RESULT] =       {NULL,                0,                    false, S_IFREG | 0440, ACCESS_QUERY,  &content,   &query_result_ops},
 };
 /* clang-format on */
 

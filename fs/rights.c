@@ -2,6 +2,7 @@
 
 #include "content.h"
 #include "node_at.h"
+#include "node_queries.h"
 #include "text.h"
 
 #include <errno.h>
@@ -52,7 +53,6 @@ int rights_subject(struct fs *fs, const struct node *node, uint32_t *subject) {
     case PAYLOAD_NONE:
     case PAYLOAD_ONE:
     case PAYLOAD_TIMEOUT:
-    case PAYLOAD_QUERY:
         return 0;
     case PAYLOAD_TYPE:
     case PAYLOAD_SCHEMA:
@@ -70,6 +70,8 @@ int rights_subject(struct fs *fs, const struct node *node, uint32_t *subject) {
         return view_of_node(fs, ino_view(*node), subject);
     case PAYLOAD_DIR:
         return view_of_dir(fs, node, subject);
+    case PAYLOAD_QUERY:
+        return query_no(fs, node, subject);
     case PAYLOAD_CONTENT:
         return subject_of_content(fs, node, subject);
     }
@@ -147,6 +149,12 @@ static const struct allow *view_list(struct fs *fs, const struct domain *d, uint
     return v ? &v->allow : NULL;
 }
 
+static const struct allow *query_list(struct fs *fs, const struct domain *d, uint32_t no) {
+    struct query_info info;
+    const struct domain_query *q = queries_get(fs->queries, no, &info) == 0 ? domain_query(d, info.name) : NULL;
+    return q ? &q->allow : NULL;
+}
+
 void rights_each(struct fs *fs, const struct domain *d, const struct node *node, uint32_t subject, rights_visit *visit,
                  void *arg) {
     static const struct allow none;
@@ -156,6 +164,9 @@ void rights_each(struct fs *fs, const struct domain *d, const struct node *node,
     } else if (rights.viewers) {
         const struct allow *list = view_list(fs, d, subject);
         visit(arg, list ? list : &none, rights.viewers);
+    } else if (rights.askers) {
+        const struct allow *list = query_list(fs, d, subject);
+        visit(arg, list ? list : &none, rights.askers);
     } else {
         const struct domain_type *t = domain_type(d, index_type_name(fs->index, subject));
         if (t)

@@ -297,7 +297,7 @@ static int params_check(struct reading *r, struct json_parser *parser, struct qu
         return no_memory(r);
     int rc = json_tree_read(parser, out->text, r->arena, tree, &why);
     if (rc == JSON_MALFORMED)
-        return err_set(r->err, EINVAL, "the parameters are no JSON: %s", why);
+        return err_set(r->err, EBADMSG, "the parameters are no JSON: %s", why);
     out->tree = tree;
     if (rc == 0)
         rc = schema_check(r->query->compiled, tree, &fault);
@@ -408,9 +408,9 @@ static int object_read(struct reading *r, struct json_parser *parser, struct str
     if (rc == 0)
         rc = json_tree_read(parser, copy, r->arena, out, &why);
     if (rc == JSON_MALFORMED)
-        return err_set(r->err, EINVAL, "the parameters are no JSON: %s", why);
+        return err_set(r->err, EBADMSG, "the parameters are no JSON: %s", why);
     if (rc == 0 && out->kind != JSON_KIND_OBJECT)
-        return err_set(r->err, EINVAL, "the parameters are no JSON object");
+        return err_set(r->err, EBADMSG, "the parameters are no JSON object");
     return rc < 0 ? no_memory(r) : 0;
 }
 

@@ -29,7 +29,8 @@ struct query_params {
 /* Of a file name, without ".json". In the arena. -EINVAL in words, -ENAMETOOLONG (QUERY_NAME_MAX), -ENOMEM. */
 int query_name_read(const struct domain_query *q, struct json_parser *parser, struct arena *arena, struct str name,
                     struct query_params *out, struct err *err);
-/* Of JSON, which may say what file names cannot: objects, arrays, and strings that look like something else. */
+/* Of JSON, which may say what file names cannot: objects, arrays, and strings that look like something else. -EBADMSG
+ * when it is no object; otherwise likewise. */
 int query_params_read(const struct domain_query *q, struct json_parser *parser, struct arena *arena, struct str json,
                       struct query_params *out, struct err *err);
 

@@ -108,7 +108,7 @@ static void names_are_checked_and_made_canonical(void **state) {
     fails(f, "view", "x=1", EINVAL);
     struct query_result *r;
     assert_int_equal(open_as(f, "view", "{\"n\":\"1\"}", true, &lib_caller, &r), -EINVAL);
-    assert_int_equal(open_as(f, "view", "[]", true, &lib_caller, &r), -EINVAL);
+    assert_int_equal(open_as(f, "view", "[]", true, &lib_caller, &r), -EBADMSG);
     struct waiting w = WAITING;
     queries_open(f->qs, 1000, STR("all"), &lib_caller, opened, &w);
     wait_for(&w);

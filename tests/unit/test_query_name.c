@@ -118,6 +118,10 @@ static void json_refused(struct fixture *f, const char *json, const char *words)
     says(f, json, read_json(f, json), EINVAL, words);
 }
 
+static void json_malformed(struct fixture *f, const char *json, const char *words) {
+    says(f, json, read_json(f, json), EBADMSG, words);
+}
+
 #define ORDERS                                                                                                         \
     "{\"type\":\"object\",\"properties\":{\"customer\":{\"type\":\"string\",\"maxLength\":300},"                       \
     "\"min\":{\"type\":\"integer\",\"minimum\":0}},\"required\":[\"customer\"]}"
@@ -518,10 +522,10 @@ static void what_is_no_object_is_refused(void **state) {
                                       "{\"a\":01}",
                                       "{\"a\":\"\\ud800\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        json_refused(f, bad[i], "the parameters are no JSON");
-    json_refused(f, "[]", "the parameters are no JSON object");
-    json_refused(f, "7", "the parameters are no JSON object");
-    json_refused(f, "null", "the parameters are no JSON object");
+        json_malformed(f, bad[i], "the parameters are no JSON");
+    json_malformed(f, "[]", "the parameters are no JSON object");
+    json_malformed(f, "7", "the parameters are no JSON object");
+    json_malformed(f, "null", "the parameters are no JSON object");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
