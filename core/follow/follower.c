@@ -143,17 +143,25 @@ static bool room_wait(struct follower *f) {
     return true;
 }
 
-/* 0; or a negative errno, after which the follower is halted. */
+/* Takes in again what is uncommitted, from where it was committed last: the scan must begin anew. */
+static int again(struct follower *f) {
+    f->options.ops->abandon(f->options.arg);
+    f->taken = f->committed;
+    return FOLLOW_AGAIN;
+}
+
+/* 0, FOLLOW_AGAIN; or a negative errno, after which the follower is halted. */
 static int commit(struct follower *f) {
     struct err err = {0};
     if (f->taken == f->committed)
         return 0;
     if (!room_wait(f)) {
-        f->options.ops->abandon(f->options.arg);
-        f->taken = f->committed;
+        again(f);
         return 0;
     }
     int r = f->options.ops->commit(f->options.arg, f->taken, &err);
+    if (r == FOLLOW_AGAIN)
+        return again(f);
     if (r < 0) {
         halt(f, &err);
         return r;
@@ -164,32 +172,25 @@ static int commit(struct follower *f) {
     return 0;
 }
 
-/* What is uncommitted is taken in again, from where it was committed last: the scan must begin anew. */
-static int again(struct follower *f, uint64_t position) {
-    f->options.ops->abandon(f->options.arg);
-    f->taken = f->committed;
-    f->alone = position;
-    return FOLLOW_AGAIN;
-}
-
 static int event_take(struct follower *f, struct event *e) {
     struct err err = {0};
     bool apart = e->position == f->alone;
-    if (apart && commit(f) < 0)
-        return FOLLOW_HALT;
+    int r = apart ? commit(f) : 0;
+    if (r != 0)
+        return r;
     bool alone = f->taken == f->committed;
     stream_complete(&f->options.source, e);
     if (alone)
         f->begun = now_ms();
-    int r = f->options.ops->event(f->options.arg, e, alone, &err);
-    if (r == FOLLOW_AGAIN)
-        return again(f, e->position);
+    r = f->options.ops->event(f->options.arg, e, alone, &err);
+    if (r != 0 && !alone) { /* what came before it is good; what it has left half done is not */
+        f->alone = e->position;
+        return again(f);
+    }
     if (r != 0) {
         if (!err.code)
             err_set(&err, r < 0 ? -r : EIO, "position %016llx: it failed", (unsigned long long)e->position);
-        /* What came before it is good. */
-        if (commit(f) == 0)
-            halt(f, &err);
+        halt(f, &err);
         return FOLLOW_HALT;
     }
     f->taken = e->position;

@@ -21,7 +21,7 @@
 struct follower;
 
 enum {                    /* apart from the outcomes of handlers, which mix with them */
-       FOLLOW_AGAIN = 16, /* forget what was not committed; then this event is taken in with nothing uncommitted */
+       FOLLOW_AGAIN = 16, /* forget what was not committed; an event is then taken in with nothing uncommitted */
        FOLLOW_HALT = 17,
 };
 
@@ -32,7 +32,8 @@ struct follower_ops {
     int (*event)(void *arg, const struct event *e, bool alone, struct err *err);
     /* Nothing else can be taken in before a commit: what came of the events takes up much room. May be NULL. */
     bool (*full)(void *arg);
-    /* Makes everything up to `position` durable; when nothing came of the events but the position, that may wait. 0, or
+    /* Makes everything up to `position` durable; when nothing came of the events but the position, that may wait. 0;
+     * FOLLOW_AGAIN: what is uncommitted is to be forgotten and taken in once more, which must not come to the same; or
      * a negative errno with *err, which halts. */
     int (*commit)(void *arg, uint64_t position, struct err *err);
     /* Forgets what was taken in since the last commit. */

@@ -11,7 +11,7 @@
 #include <syslog.h>
 
 #define BATCH_BYTES (8u << 20)   /* that may wait for a commit, roughly */
-#define BATCH_KEYS 50000         /* likewise, of keys or moves */
+#define BATCH_MOVES 50000        /* likewise, of links */
 #define STATES_BYTES (96u << 20) /* of Lua's memory, past which everything is forgotten */
 #define NAMES_KEPT (64u << 10)   /* of memory for what keys and paths an event has */
 #define STATES_COUNT 500000      /* likewise, of aggregates, keys or directories */
@@ -156,7 +156,8 @@ int maker_event(void *maker, const struct event *stored, bool alone, struct err 
 
 bool maker_full(void *maker) {
     struct maker *m = maker;
-    return m->changes.arena.total > BATCH_BYTES || m->projection.n_dirty > BATCH_KEYS || m->tree.n_moves > BATCH_KEYS;
+    return m->changes.arena.total > BATCH_BYTES || m->tree.n_moves > BATCH_MOVES || projection_full(m) ||
+           script_memory(domain_vm_script(m->vm)) > 2 * (size_t)STATES_BYTES;
 }
 
 /* Between two batches everything can be read back from the build. */
@@ -207,9 +208,9 @@ int maker_commit(void *maker, uint64_t position, struct err *err) {
     bool idle = !m->touched && m->projection.n_dirty == 0 && m->tree.n_moves == 0;
     if (idle && position - m->next.position < IDLE_EVENTS)
         return 0;
-    int r = m->view->index ? tree_flush(m) : projection_flush(m, err);
-    if (r < 0)
-        return err->code ? r : err_set(err, -r, "out of memory");
+    int r = m->view->index ? tree_flush(m) : projection_flush(m, position, err);
+    if (r != 0)
+        return r > 0 || err->code ? r : err_set(err, -r, "out of memory");
     m->next.position = position;
     r = batch_write(m, err);
     changes_clear(&m->changes);
@@ -269,6 +270,7 @@ static int maker_fill(struct maker *m, struct err *err) {
     if (!m->folder)
         return err_set(err, ENOMEM, "out of memory");
     aggregates_init(&m->aggregates, m->folder);
+    projection_init(&m->projection);
     tree_init(&m->tree);
     r = meta_load(m, err);
     return r < 0 ? r : parking_load(&m->parking, m->db, m->build, err);

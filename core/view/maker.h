@@ -36,6 +36,7 @@ struct maker {
     bool touched;           /* something but the position is to be written */
     struct aggregates aggregates;
     struct projection projection;
+    uint64_t careful; /* up to here states are looked at after each event: one could not be kept */
     struct tree tree;
     struct parking parking;
     struct changes changes;

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* There is nothing that it could be split into. */
 static int step_commit(struct maker *m, struct err *err) {
     m->touched = true;
+    m->projection.most = 1;
     return maker_commit(m, m->next.position, err);
 }
 

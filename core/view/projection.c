@@ -10,8 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TEXT_MAX (16u << 20) /* bytes of a key's file */
-#define KEY_BYTES 64         /* of memory, roughly, besides names and state */
+#define TEXT_MAX (16u << 20)  /* bytes of a key's file */
+#define STATE_MAX (64u << 20) /* ... of its state, frozen */
+#define BATCH_KEYS 50000
+#define BATCH_BYTES (64u << 20)   /* of files and states; a batch of one event may have more */
+#define EVENT_BYTES (1024u << 20) /* of Lua's memory, or of files and states, that one event may take */
 #define ALL STR("all")
 
 struct live_key {
@@ -22,6 +25,10 @@ struct live_key {
     bool failed;        /* its output, when it was written last */
     bool dirty;
 };
+
+void projection_init(struct projection *p) {
+    *p = (struct projection){.most = BATCH_KEYS};
+}
 
 /* --- keys in use */
 
@@ -35,7 +42,7 @@ void projection_clear(struct maker *m) {
     for (uint32_t i = 0; i < p->n; i++)
         live_free(m, p->list[i]);
     p->n = 0;
-    p->n_dirty = p->dirty_bytes = 0;
+    p->n_dirty = 0;
     table_clear(&p->table);
 }
 
@@ -130,7 +137,6 @@ static int touch(struct maker *m, struct live_key *k) {
     if (!ARRAY_ROOM(p->dirty, p->n_dirty, p->dirty_cap))
         return -ENOMEM;
     p->dirty[p->n_dirty++] = k;
-    p->dirty_bytes += KEY_BYTES + k->key.n + k->name.n;
     k->dirty = true;
     return 0;
 }
@@ -144,6 +150,30 @@ static uint64_t owner(const struct live_key *k, const struct maker_event *e) {
     return named && before ? e->stored->aggregate : 0;
 }
 
+/* 0, SCRIPT_FAILED when it cannot be kept, -ENOMEM. */
+static int state_freeze(struct maker *m, const struct live_key *k, struct buf *out, struct script_fault *fault) {
+    *fault = (struct script_fault){0};
+    int r = script_freeze(domain_vm_script(m->vm), k->state, out, fault);
+    if (r == 0 && out->oom)
+        return -ENOMEM;
+    if (r != 0 || out->n <= STATE_MAX)
+        return r;
+    snprintf(fault->text, sizeof fault->text, "the state has %zu bytes: it is larger than %u MiB", out->n,
+             STATE_MAX >> 20);
+    return SCRIPT_FAILED;
+}
+
+/* What a handler leaves is looked at closely while something is being done again: it costs much. */
+static int state_check(struct maker *m, const struct live_key *k, const struct maker_event *e,
+                       struct script_fault *fault) {
+    struct buf unread = {0};
+    if (!e->only.p && e->stored->position > m->careful)
+        return 0;
+    int r = state_freeze(m, k, &unread, fault);
+    buf_free(&unread);
+    return r;
+}
+
 /* 0, SCRIPT_FAILED, -ENOMEM. */
 static int project(struct maker *m, struct live_key *k, script_value handler, const struct maker_event *e,
                    struct script_fault *fault) {
@@ -155,6 +185,8 @@ static int project(struct maker *m, struct live_key *k, script_value handler, co
         r = script_initial(s, domain_vm_view(m->vm, m->view, DOMAIN_VIEW_INIT), k->key, &k->state, fault);
     if (r == 0)
         r = script_project(s, handler, &k->state, &e->told, e->state, &removed, fault);
+    if (r == 0 && !removed)
+        r = state_check(m, k, e, fault);
     if (r != 0)
         return r;
     if (removed) {
@@ -228,6 +260,19 @@ static int keys_of(struct maker *m, const struct maker_event *e, struct str **ke
     return r;
 }
 
+/* What a key of the event has left in memory waits for the batch; of an event by itself that is all there is. */
+static int memory_check(struct maker *m, const struct maker_event *e, struct err *err) {
+    struct script *s = domain_vm_script(m->vm);
+    if (script_memory(s) <= EVENT_BYTES)
+        return 0;
+    script_collect(s, true);
+    if (script_memory(s) <= EVENT_BYTES)
+        return 0;
+    err_set(err, EFBIG, "%s: position %016llx: the states of its keys take more than %u MiB", m->view->file.p,
+            (unsigned long long)e->stored->position, EVENT_BYTES >> 20);
+    return FOLLOW_HALT;
+}
+
 int projection_event(struct maker *m, const struct maker_event *e, struct script_fault *failed, struct err *err) {
     script_value handler = domain_vm_view_on(m->vm, m->view, e->type);
     struct str *keys;
@@ -235,13 +280,21 @@ int projection_event(struct maker *m, const struct maker_event *e, struct script
     if (!handler)
         return 0;
     int r = keys_of(m, e, &keys, &n, err);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        if (!e->only.p || str_eq(e->only, keys[i]))
-            r = key_event(m, keys[i], handler, e, failed, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        if (e->only.p && !str_eq(e->only, keys[i]))
+            continue;
+        r = key_event(m, keys[i], handler, e, failed, err);
+        if (r == 0)
+            r = memory_check(m, e, err);
+    }
     return r;
 }
 
 /* --- a batch */
+
+bool projection_full(const struct maker *m) {
+    return m->projection.n_dirty >= m->projection.most;
+}
 
 /* The file of a key. What its output does wrong is the file's alone: it depends on nothing but the state. */
 static int text_put(struct maker *m, struct live_key *k, struct buf *text) {
@@ -293,25 +346,31 @@ static int key_remove(struct maker *m, struct live_key *k) {
     return r < 0 ? r : changes_remove(&m->changes, view_key_str(&key));
 }
 
-static int state_failed(struct maker *m, const struct live_key *k, int r, const struct script_fault *fault,
-                        struct err *err) {
+/* Which event has made it so is found when they are taken in again. */
+static int state_failed(struct maker *m, const struct live_key *k, uint64_t position, int r,
+                        const struct script_fault *fault, struct err *err) {
     if (r == -ENOMEM)
         return err_set(err, ENOMEM, "out of memory");
+    if (m->careful < position) {
+        m->careful = position;
+        return FOLLOW_AGAIN;
+    }
     return err_set(err, EIO, "%s: the state of key %.100s cannot be kept: %s", m->view->file.p, k->name.p, fault->text);
 }
 
-static int key_flush(struct maker *m, struct live_key *k, struct buf *text, struct buf *state, struct err *err) {
+static int key_flush(struct maker *m, struct live_key *k, uint64_t position, struct buf *text, struct buf *state,
+                     struct err *err) {
     struct view_key_bytes key = record_key(m, k);
-    struct script_fault fault = {0};
+    struct script_fault fault;
     k->dirty = false;
     m->next.time = k->time > m->next.time ? k->time : m->next.time;
     if (!k->state)
         return key_remove(m, k);
     buf_clear(text);
     buf_clear(state);
-    int r = script_freeze(domain_vm_script(m->vm), k->state, state, &fault);
-    if (r != 0 || state->oom)
-        return state_failed(m, k, state->oom ? -ENOMEM : r, &fault, err);
+    int r = state_freeze(m, k, state, &fault);
+    if (r != 0)
+        return state_failed(m, k, position, r, &fault, err);
     r = text_put(m, k, text);
     if (r == 0 && !k->stored)
         r = number_put(m, k, true);
@@ -325,13 +384,32 @@ static int key_flush(struct maker *m, struct live_key *k, struct buf *text, stru
     return m->scratch.oom ? -ENOMEM : changes_put(&m->changes, view_key_str(&key), buf_str(&m->scratch));
 }
 
-int projection_flush(struct maker *m, struct err *err) {
+/* How large files are is known when they are made: a batch that grows too large is made again of fewer events. */
+static int size_check(struct maker *m, size_t fitted, struct err *err) {
+    struct projection *p = &m->projection;
+    size_t bytes = m->changes.arena.total;
+    if (bytes <= BATCH_BYTES || (p->most == 1 && bytes <= EVENT_BYTES))
+        return 0;
+    if (p->most == 1)
+        return err_set(err, EFBIG, "%s: the files and states that one event has changed take more than %u MiB",
+                       m->view->file.p, EVENT_BYTES >> 20);
+    p->most = fitted < p->most ? fitted : p->most / 2;
+    p->most = p->most > 1 ? p->most : 1;
+    return FOLLOW_AGAIN;
+}
+
+int projection_flush(struct maker *m, uint64_t position, struct err *err) {
     struct projection *p = &m->projection;
     struct buf text = {0}, state = {0};
     int r = 0;
-    for (size_t i = 0; r == 0 && i < p->n_dirty; i++)
-        r = key_flush(m, p->dirty[i], &text, &state, err);
-    p->n_dirty = p->dirty_bytes = 0;
+    for (size_t i = 0; r == 0 && i < p->n_dirty; i++) {
+        r = key_flush(m, p->dirty[i], position, &text, &state, err);
+        if (r == 0 && i + 1 < p->n_dirty)
+            r = size_check(m, i + 1, err);
+    }
+    if (r == 0 && m->changes.arena.total < BATCH_BYTES / 4)
+        p->most = p->most < BATCH_KEYS / 2 ? 2 * p->most : BATCH_KEYS;
+    p->n_dirty = 0;
     buf_free(&text);
     buf_free(&state);
     return r;
