@@ -103,7 +103,7 @@ void daemon_block_signals(void) {
 static void aborted(int signal) {
     static const char text[] =
         "esfs: RocksDB stopped the process, as the assertion says: its disk failed while the store"
-        " was being opened. Nothing that was acknowledged is lost by this.\n";
+        " was being opened, or a table of it is damaged. Nothing that was acknowledged is lost by stopping.\n";
     (void)signal;
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;

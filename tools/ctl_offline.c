@@ -11,7 +11,7 @@ int offline_open(struct offline *o, const char *path, bool read_only, struct err
     int r = home_open(&o->home, path, &home, err);
     if (r < 0)
         return r;
-    const struct db_options db = {.read_only = read_only};
+    const struct db_options db = {.read_only = read_only, .mend = !read_only};
     r = db_open(&o->db, home_db_path(o->home), &db, err);
     if (r < 0)
         offline_close(o);

@@ -12,7 +12,8 @@ struct offline {
     struct db *db;
 };
 
-/* 0 or a negative errno with the words; -EBUSY names the process that has the store mounted. */
+/* For writing it opens also when tables of what is derived cannot be; that is then empty. 0 or a negative errno with
+ * the words; -EBUSY names the process that has the store mounted. */
 int offline_open(struct offline *o, const char *path, bool read_only, struct err *err);
 void offline_close(struct offline *o);
 

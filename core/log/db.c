@@ -1,5 +1,7 @@
 #include "db.h"
 
+#include "table_file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <rocksdb/c.h>
@@ -243,6 +245,49 @@ static int db_open_writable(struct db *db, bool create, struct err *err) {
     return open_families(db, ours, false, err);
 }
 
+static void rocks_close(struct db *db) {
+    /* Families before the database: Debian's build asserts it. */
+    for (int i = 0; i < ALL_FAMILIES; i++)
+        if (db->families[i])
+            rocksdb_column_family_handle_destroy(db->families[i]);
+    memset(db->families, 0, sizeof db->families);
+    if (db->rocks)
+        rocksdb_close(db->rocks);
+    db->rocks = NULL;
+}
+
+/* Whether what cannot be made again opens, with all of the WAL. */
+static int lasting_open(struct db *db, const bool has[ALL_FAMILIES], struct err *err) {
+    bool lasting[ALL_FAMILIES] = {false};
+    lasting[DB_LOG] = has[DB_LOG];
+    lasting[DB_CURSORS] = has[DB_CURSORS];
+    lasting[DB_FAMILIES] = has[DB_FAMILIES];
+    int r = open_families(db, lasting, true, err);
+    rocks_close(db);
+    return r;
+}
+
+static int makeable_reset(struct db *db, struct err *err) {
+    int r = db_derived_reset(db, err);
+    return r == 0 ? db_folds_reset(db, err) : r;
+}
+
+/* Without its paranoid checks RocksDB opens whatever tables cannot be, and skips damage in the WAL: hence only when the
+ * log is known to be whole, and not for longer than it takes to drop the families that may have those tables. */
+static int db_open_mended(struct db *db, const bool has[ALL_FAMILIES], struct err *err) {
+    rocksdb_options_t *whole = db->options[DB_FAMILIES];
+    int r = lasting_open(db, has, err);
+    if (r < 0)
+        return r;
+    rocksdb_options_set_paranoid_checks(whole, 0);
+    r = db_open_writable(db, false, err);
+    if (r == 0)
+        r = makeable_reset(db, err);
+    rocks_close(db);
+    rocksdb_options_set_paranoid_checks(whole, 1);
+    return r == 0 ? db_open_writable(db, false, err) : r;
+}
+
 /* Makes the directory of tables, or removes what a crash has left in it. */
 static int tables_clear(struct db *db, struct err *err) {
     if (mkdir(db->tables, 0700) == 0)
@@ -273,6 +318,8 @@ static int db_open_families(struct db *db, const struct db_options *options, str
     if (options->read_only)
         return open_families(db, has, true, err);
     int r = db_open_writable(db, options->create, err);
+    if (r == -EUCLEAN && options->mend)
+        r = db_open_mended(db, has, err);
     return r < 0 || db->views ? r : tables_clear(db, err);
 }
 
@@ -300,12 +347,7 @@ int db_open(struct db **out, const char *path, const struct db_options *options,
 void db_close(struct db *db) {
     if (!db)
         return;
-    /* Families before the database: Debian's build asserts it. */
-    for (int i = 0; i < ALL_FAMILIES; i++)
-        if (db->families[i])
-            rocksdb_column_family_handle_destroy(db->families[i]);
-    if (db->rocks)
-        rocksdb_close(db->rocks);
+    rocks_close(db);
     for (int i = 0; i < ALL_FAMILIES; i++)
         rocksdb_options_destroy(db->options[i]);
     rocksdb_ingestexternalfileoptions_destroy(db->ingest);
@@ -524,6 +566,29 @@ int db_folds_clear(struct db *db, struct str from, struct str to, struct err *er
 
 int db_views_clear(struct db *db, struct str from, struct str to, struct err *err) {
     return range_clear(db, DB_VIEWS, db->write_views, from, to, err);
+}
+
+/* --- checking */
+
+/* RocksDB's names of tables begin with a slash. */
+static int live_table_check(const struct db *db, const rocksdb_livefiles_t *live, int i, struct err *err) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s%s", db->path, rocksdb_livefiles_name(live, i));
+    struct err why = {0};
+    int r = table_file_check(path, &why);
+    if (r < 0)
+        err_set(err, -r, "store: a table of the family `%s`: %s", rocksdb_livefiles_column_family_name(live, i),
+                why.text);
+    return r;
+}
+
+int db_tables_check(struct db *db, struct err *err) {
+    const rocksdb_livefiles_t *live = rocksdb_livefiles(db->rocks);
+    int r = 0, n = rocksdb_livefiles_count(live);
+    for (int i = 0; r == 0 && i < n; i++)
+        r = live_table_check(db, live, i, err);
+    rocksdb_livefiles_destroy(live);
+    return r;
 }
 
 /* --- figures */

@@ -1,4 +1,4 @@
-/* RocksDB behind our errors; db.c alone includes rocksdb/c.h.
+/* RocksDB behind our errors; db.c alone includes rocksdb/c.h (and table_file.cc what that lacks).
  *
  * A store has two databases. The first one has four column families. `log` is the truth: written through the
  * write-ahead log, one batch a commit. `derived` can be made again from the log: written by whole sorted tables that
@@ -35,6 +35,7 @@ struct db_options {
     bool create;    /* make a new one; otherwise it must exist */
     bool read_only; /* nothing is written, not even a log file of RocksDB's own */
     bool views;     /* the second database: it has DB_VIEWS alone */
+    bool mend;      /* empties derived and folds when tables of theirs keep it from being opened */
 };
 
 int db_open(struct db **out, const char *path, const struct db_options *options, struct err *err);
@@ -107,6 +108,12 @@ struct db_stats {
     uint64_t memory_bytes;
 };
 void db_stats_get(struct db *db, struct db_stats *out);
+
+/* Reads every block of every table file, of all families, and holds it against its checksum: also what iterators and
+ * look-ups may not meet, like filters and the entries below a removed range. What is not in a table yet was checked
+ * when the database was opened. 0; or -EUCLEAN with the first damaged file and its family in the words, -EIO, -ENOMEM.
+ */
+int db_tables_check(struct db *db, struct err *err);
 
 /* The free space that RocksDB may need at any moment to finish what it began (WAL, memtables, one compaction). */
 uint64_t db_reserve_bytes(void);
