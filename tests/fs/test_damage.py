@@ -50,11 +50,14 @@ class Original:
     def __init__(self, place, fill, end, options=()):
         daemon = Daemon(os.path.join(place, "store"), os.path.join(place, "mnt"), os.path.join(place, "log"), options)
         self.options = options
-        daemon.start()
-        fill(daemon)
-        self.log = daemon.read("log.ndjson")
-        getattr(daemon, end)()
-        assert daemon.put_away() is None
+        try:
+            daemon.start()
+            fill(daemon)
+            self.log = daemon.read("log.ndjson")
+            getattr(daemon, end)()
+        finally:
+            said = daemon.put_away()
+        assert said is None
         self.store = daemon.store
 
     def copy(self, place):
