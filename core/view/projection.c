@@ -15,7 +15,6 @@
 #define BATCH_KEYS 50000
 #define BATCH_BYTES (64u << 20)   /* of files and states; a batch of one event may have more */
 #define EVENT_BYTES (1024u << 20) /* of Lua's memory, or of files and states, that one event may take */
-#define ALL STR("all")
 
 struct live_key {
     struct str key, name; /* itself and its file name; both behind the struct */
@@ -245,11 +244,10 @@ static int key_event(struct maker *m, struct str key, script_value handler, cons
 
 /* Which keys the event belongs to. */
 static int keys_of(struct maker *m, const struct maker_event *e, struct str **keys, size_t *n, struct err *err) {
-    static struct str all;
+    static struct str all = {"all", 3};
     struct script_fault fault;
     script_value handler = domain_vm_view(m->vm, m->view, DOMAIN_VIEW_KEY);
     if (!handler) {
-        all = ALL;
         *keys = &all;
         *n = 1;
         return 0;

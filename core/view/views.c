@@ -259,8 +259,8 @@ static void sides_take(struct views *vs, struct view *v, struct side *now, struc
     pthread_mutex_unlock(&vs->lock);
 }
 
-/* Goes on with a build under another domain that makes the same of it. */
-static void side_resume(struct views *vs, struct side *side, struct domain *d, const struct domain_view *def) {
+/* Nobody follows the log for it any more. */
+static void side_stop(struct side *side) {
     uint64_t build = side->build;
     struct build_meta stored;
     follower_stop(side->follower);
@@ -268,21 +268,49 @@ static void side_resume(struct views *vs, struct side *side, struct domain *d, c
     side_meta(side, &stored);
     maker_free(side->maker);
     *side = (struct side){.build = build, .stored = stored};
+}
+
+/* Goes on with a build under another domain that makes the same of it. */
+static void side_resume(struct views *vs, struct side *side, struct domain *d, const struct domain_view *def) {
+    side_stop(side);
+    const struct build_meta stored = side->stored;
     if (!vs->read_only)
-        side_begin(vs, side, d, def, build);
+        side_begin(vs, side, d, def, side->build);
     side->stored = stored;
 }
 
-static uint64_t build_number(struct views *vs) {
+/* 0: there are none left. */
+static uint64_t build_number(struct views *vs, struct err *err) {
     pthread_mutex_lock(&vs->lock);
-    uint64_t build = vs->catalog.next_build++;
+    uint64_t build = vs->catalog.next_build <= VIEW_BUILD_MAX ? vs->catalog.next_build++ : 0;
     pthread_mutex_unlock(&vs->lock);
+    if (!build)
+        err_set(err, ENOSPC, "a store can build %u views, and this one has: esfsctl rebuild begins anew",
+                VIEW_BUILD_MAX);
     return build;
+}
+
+/* Begins to build, beside what is served or, when there is nothing, in its place. */
+static void side_begin_anew(struct views *vs, struct side *now, struct side *beside, struct domain *d,
+                            const struct domain_view *def) {
+    struct err err = {0};
+    uint64_t build = build_number(vs, &err);
+    if (build) {
+        side_begin(vs, now->build ? beside : now, d, def, build);
+        return;
+    }
+    side_stop(now);
+    now->broken = err;
+    store_report(vs->store, def->file.p, &err);
 }
 
 /* Which build serves, and which is made beside it. */
 static void sides_settle(struct views *vs, struct side *now, struct side *beside, struct domain *d,
                          const struct domain_view *def) {
+    if (!now->build && beside->build) { /* what was served is lost, as side_load() tells */
+        *now = *beside;
+        *beside = (struct side){0};
+    }
     bool fits = is_of(now, def);
     if (is_of(beside, def))
         side_resume(vs, beside, d, def);
@@ -292,7 +320,7 @@ static void sides_settle(struct views *vs, struct side *now, struct side *beside
         side_resume(vs, now, d, def);
     if (vs->read_only || fits || beside->build)
         return;
-    side_begin(vs, now->build ? beside : now, d, def, build_number(vs));
+    side_begin_anew(vs, now, beside, d, def);
 }
 
 static void view_adopt(struct views *vs, struct view *v, struct domain *d, const struct domain_view *def) {
@@ -303,6 +331,7 @@ static void view_adopt(struct views *vs, struct view *v, struct domain *d, const
     pthread_mutex_lock(&vs->lock);
     v->now = now;
     v->beside = beside;
+    v->moving = false;
     v->defined = now.build != 0;
     if (!vs->read_only && catalog_write(vs, v, NULL, &err) < 0)
         store_report(vs->store, def->file.p, &err);
@@ -314,7 +343,7 @@ static void view_remove(struct views *vs, struct view *v) {
     struct side now, beside;
     struct err err = {0};
     pthread_mutex_lock(&vs->lock);
-    v->defined = false;
+    v->defined = v->moving = false;
     pthread_mutex_unlock(&vs->lock);
     if (vs->read_only)
         return;
@@ -334,17 +363,23 @@ static struct view *view_for(struct views *vs, const struct domain_view *def, st
     struct view *v = view_by_name(vs, def->name);
     if (!v && vs->catalog.next_view > VIEW_NO_MAX)
         err_set(err, ENOSPC, "a store can have had %d views, and this one has", VIEW_NO_MAX);
-    else if (!v && vs->catalog.next_build > VIEW_BUILD_MAX)
-        err_set(err, ENOSPC, "a store can build %u views, and this one has: esfsctl rebuild begins anew",
-                VIEW_BUILD_MAX);
     else if (!v && !vs->read_only && !(v = view_add(vs, (uint32_t)vs->catalog.next_view++, def->name)))
         err_set(err, ENOMEM, "out of memory");
     pthread_mutex_unlock(&vs->lock);
     return v;
 }
 
+static void all_move(struct views *vs) {
+    struct view *v;
+    pthread_mutex_lock(&vs->lock);
+    LIST_FOREACH(v, &vs->list, link)
+    v->moving = v->defined;
+    pthread_mutex_unlock(&vs->lock);
+}
+
 void views_adopt(struct views *vs, struct domain *d) {
     struct view *v, *next;
+    all_move(vs);
     for (v = LIST_FIRST(&vs->list); v; v = next) {
         next = LIST_NEXT(v, link);
         if (!domain_view(d, v->name))
@@ -362,34 +397,44 @@ void views_adopt(struct views *vs, struct domain *d) {
     views_wake(vs);
 }
 
-int views_rebuild(struct views *vs, uint32_t no) {
-    struct domain *d = store_domain(vs->store);
-    struct side old = {0}, fresh = {0};
+static int view_rebuild(struct views *vs, uint32_t no, struct domain *d) {
+    struct side old, fresh = {0};
     struct err err = {0};
-    int r = store_read_only(vs->store) ? -EROFS : 0;
-    /* Not while a domain is being brought into force: that settles what is built. */
-    pthread_mutex_lock(&vs->store->adopting);
     pthread_mutex_lock(&vs->lock);
     struct view *v = view_by_no(vs, no);
-    bool there = v && v->defined;
-    if (r == 0 && there) {
-        old = v->beside;
-        v->beside = (struct side){0};
-    }
+    const struct domain_view *def = v && v->defined ? domain_view(d, v->name) : NULL;
     pthread_mutex_unlock(&vs->lock);
-    const struct domain_view *def = there ? domain_view(d, v->name) : NULL;
-    if (r == 0 && def) {
-        side_end(vs, &old, true);
-        side_begin(vs, &fresh, d, def, build_number(vs));
-        pthread_mutex_lock(&vs->lock);
-        v->beside = fresh;
-        r = catalog_write(vs, v, NULL, &err);
-        pthread_mutex_unlock(&vs->lock);
-        views_wake(vs);
+    if (!def)
+        return VIEW_NONE;
+    uint64_t build = build_number(vs, &err);
+    if (!build) {
+        store_report(vs->store, def->file.p, &err);
+        return -ENOSPC;
     }
-    pthread_mutex_unlock(&vs->store->adopting);
+    pthread_mutex_lock(&vs->lock);
+    old = v->beside;
+    v->beside = (struct side){0};
+    pthread_mutex_unlock(&vs->lock);
+    side_end(vs, &old, true);
+    side_begin(vs, &fresh, d, def, build);
+    pthread_mutex_lock(&vs->lock);
+    v->beside = fresh;
+    int r = catalog_write(vs, v, NULL, &err);
+    pthread_mutex_unlock(&vs->lock);
+    views_wake(vs);
+    return r;
+}
+
+int views_rebuild(struct views *vs, uint32_t no) {
+    if (store_read_only(vs->store))
+        return -EROFS;
+    /* Not while a domain is being brought into force: that settles what is built. */
+    pthread_mutex_lock(&vs->store->adopting);
+    struct domain *d = store_domain(vs->store);
+    int r = view_rebuild(vs, no, d);
     domain_unref(d);
-    return r < 0 ? r : def ? 0 : VIEW_NONE;
+    pthread_mutex_unlock(&vs->store->adopting);
+    return r;
 }
 
 /* --- life */
@@ -452,6 +497,10 @@ static int builds_sweep(struct views *vs) {
         if (from < builds[i])
             r = db_views_clear(vs->db, view_key_str(&first), view_key_str(&end), NULL);
     }
+    /* One may have been begun whose number was not noted any more. */
+    struct view_key_bytes first = view_key_build(vs->catalog.next_build), end = view_key_build(UINT32_MAX);
+    if (r == 0)
+        r = db_views_clear(vs->db, view_key_str(&first), view_key_str(&end), NULL);
     free(builds);
     return r;
 }

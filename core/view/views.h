@@ -48,7 +48,8 @@ bool views_may_read(struct views *vs, uint32_t no, const struct identity *who);
 
 /* .status.json of one, appended. */
 int views_status(struct views *vs, uint32_t no, struct buf *out);
-/* Builds it anew beside what is served. 0, VIEW_NONE, -EROFS. */
+/* Builds it anew beside what is served. Waits for a reload that is under way. 0, VIEW_NONE, -EROFS, -ENOSPC (there are
+ * no numbers of builds left). */
 int views_rebuild(struct views *vs, uint32_t no);
 
 /* --- file names of keys */

@@ -50,11 +50,26 @@ static const char *side_hindrance(struct views *vs, const struct side *side, str
     return status->state == FOLLOWER_WAITING && !views_have_room(vs) ? "the disk is full" : NULL;
 }
 
+/* Whether another domain is in force than the one that the side's handlers are from: a reload is under way, and follows
+ * the log for it anew. */
+static bool side_is_outdated(struct views *vs, const struct side *side) {
+    if (!side->maker || store_read_only(vs->store))
+        return false;
+    struct domain *d = store_domain(vs->store);
+    bool other = d != side->maker->domain;
+    domain_unref(d);
+    return other;
+}
+
 /* Whether the barrier waits for a view; one that cannot get on is named instead. */
 static bool view_is_late(struct views *vs, const struct view *v, uint64_t target, json_t *halted) {
     struct follower_status status = {0};
     const struct side *side = v->beside.build ? &v->beside : &v->now;
+    if (v->moving)
+        return true;
     const char *why = side_hindrance(vs, side, &status);
+    if (why && side_is_outdated(vs, side))
+        return true;
     if (why) {
         json_object_setn_new(halted, v->name.p, v->name.n, json_string(why));
         return false;
@@ -213,7 +228,7 @@ static bool pending_try(struct views *vs, struct pending *p, int *result) {
     *result = vs->stopping ? -ESHUTDOWN : !v || !v->defined ? -ENOENT : 0;
     if (*result < 0)
         return true;
-    if (v->beside.build && side_hindrance(vs, &v->beside, &status) == NULL)
+    if (v->moving || (v->beside.build && side_hindrance(vs, &v->beside, &status) == NULL))
         return false;
     if (!v->now.follower) {
         *result = store_read_only(vs->store) ? -EROFS : -EBUSY;

@@ -25,6 +25,7 @@ struct view {
     uint32_t no;
     struct str name;    /* a NUL behind it */
     bool defined;       /* in the domain in force; otherwise it is a number that is taken */
+    bool moving;        /* a domain is being brought into force: who follows the log for it is about to change */
     struct side now;    /* what is served */
     struct side beside; /* what is being built */
 };

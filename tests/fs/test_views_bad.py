@@ -646,3 +646,31 @@ def test_large_states_of_many_keys_do_not_fill_the_memory(daemons, place):
     print(f"{peak.most:.0f} MB")
     if lib.SLOW == 1:
         assert peak.most < 700, f"{n} states of 1 MB took {peak.most:.0f} MB"
+
+
+def test_a_rebuild_asked_for_while_a_domain_is_loaded(daemons, place):
+    """It waits for that, all others do not; what is built is what the new domain says."""
+    view = 'return { init = function() return { v = 1, n = 0 } end, on = { Did = function(v) v.n = v.n + 1 end } }\n'
+    mount = started(daemons, place, files={**GOOD, "views/version.lua": view})
+    n = lib.size(200, 25)
+    do(mount, *({} for _ in range(n)))
+    settle(mount)
+    mount.domain.put("views/version.lua", view.replace("v = 1", "v = 2"))
+    mount.domain.edit("aggregates/thing.lua", "s.n, s.data =", "for i = 1, 200000 do s.i = i end s.n, s.data =")
+    said, longest = [], 0
+    loading = threading.Thread(target=lambda: said.append(reload(mount)))
+    asking = threading.Thread(target=lambda: said.append(lib.error_of(rebuild, mount, "version")))
+    loading.start()
+    time.sleep(0.1)
+    asking.start()
+    while loading.is_alive():
+        began = time.monotonic()
+        assert shown(mount, "version/all.json")["n"] == n and mount.version("thing/1") == n
+        longest = max(longest, time.monotonic() - began)
+        time.sleep(0.01)
+    for t in (loading, asking):
+        t.join(lib.limit(60))
+    assert said == [None, None]
+    assert longest < 1.5 * lib.SLOW, longest
+    assert settle(mount)["halted"] == {}
+    assert shown(mount, "version/all.json") == {"v": 2, "n": n}

@@ -1,6 +1,7 @@
 /* Views through the front door: projections, indexes, what is parked, rebuilds, the barrier. */
 #include "lib_domain.h"
 #include "lib_store.h"
+#include "view_data.h"
 #include "views.h"
 
 #include <semaphore.h>
@@ -596,6 +597,118 @@ static void a_read_only_store_shows_what_is_there(void **state) {
     assert_int_equal(views_rebuild(views(f), info(f, "sums").no), -EROFS);
 }
 
+/* --- what a crash or a power cut may leave of the database of views */
+
+/* The database of views of a store that is closed. */
+static struct db *database(struct fixture *f) {
+    const struct db_options options = {.views = true};
+    struct err err = {0};
+    struct db *db;
+    char path[sizeof f->l.dir + 16];
+    snprintf(path, sizeof path, "%s/views", f->l.dir);
+    if (db_open(&db, path, &options, &err) != 0)
+        fail_msg("%s", err.text);
+    return db;
+}
+
+static void put(struct db *db, const struct view_key_bytes *key, struct buf *value) {
+    const struct db_change change = {.family = DB_VIEWS, .key = view_key_str(key), .value = buf_str(value)};
+    struct err err = {0};
+    assert_int_equal(db_views_write(db, &change, 1, &err), 0);
+    buf_free(value);
+}
+
+static struct catalog_meta counters(struct db *db, uint64_t next_build) {
+    struct view_key_bytes key = view_key_begin(0, VIEW_CLASS_META);
+    struct catalog_meta meta;
+    struct db_value value;
+    struct err err = {0};
+    struct buf changed = {0};
+    assert_int_equal(db_get(db, DB_VIEWS, view_key_str(&key), &value, &err), 0);
+    assert_int_equal(catalog_meta_get(value.bytes, &meta), 0);
+    db_value_release(&value);
+    if (next_build) {
+        meta.next_build = next_build;
+        catalog_meta_put(&meta, &changed);
+        put(db, &key, &changed);
+    }
+    return meta;
+}
+
+/* A build that was begun, and whose number was not noted any more. */
+static void remains_of_a_build_are_not_taken_for_a_new_one(void **state) {
+    struct fixture *f = *state;
+    send(f, "1", "{\"key\":\"a\",\"sum\":1}");
+    settle(f);
+    lib_store_close(&f->l);
+    struct db *db = database(f);
+    uint64_t build = counters(db, 0).next_build;
+    struct view_key_bytes meta_key = view_key_begin(build, VIEW_CLASS_META),
+                          key = view_key_begin(build, VIEW_CLASS_KEY);
+    const struct build_meta meta = {.position = 1, .next_key = 8, .next_dir = 1, .keys = 7};
+    const struct key_record ghost = {.no = 7, .key = STR("ghost"), .text = STR("7\n"), .state = STR("7")};
+    struct buf value = {0};
+    build_meta_put(&meta, &value);
+    put(db, &meta_key, &value);
+    view_key_add_name(&key, STR("ghost"));
+    key_record_put(&ghost, &value);
+    put(db, &key, &value);
+    db_close(db);
+    lib_store_open(&f->l);
+    lib_domain_put(&f->domain, "views/counts.lua",
+                   "return { init = function() return { n = 0 } end, on = { Was = function(v) v.n = v.n + 1 end } }");
+    reload(f);
+    settle(f);
+    shows(f, "counts", "ghost", NULL);
+    shows(f, "counts", "all", "{\"n\":1}\n");
+    status_has(f, "counts", "{\"keys\":1}");
+}
+
+/* What served had seen more of the log than a power cut left, what was built beside it had not. */
+static void what_was_built_beside_serves_when_nothing_else_is_left(void **state) {
+    struct fixture *f = *state;
+    send(f, "1", "{\"key\":\"a\",\"sum\":1}");
+    settle(f);
+    struct view_info sums = info(f, "sums");
+    const struct view_record record = {.serving = sums.build + 100, .building = sums.build, .name = STR("sums")};
+    struct view_key_bytes key = view_key_begin(0, VIEW_CLASS_VIEW);
+    struct buf value = {0};
+    lib_store_close(&f->l);
+    struct db *db = database(f);
+    counters(db, sums.build + 200);
+    view_key_add(&key, sums.no);
+    view_record_put(&record, &value);
+    put(db, &key, &value);
+    db_close(db);
+    lib_store_open(&f->l);
+    assert_int_equal(info(f, "sums").build, sums.build);
+    send(f, "1", "{\"key\":\"a\",\"sum\":2}");
+    settle(f);
+    shows(f, "sums", "a", "{\"key\":\"a\",\"n\":2,\"sum\":3}\n");
+}
+
+static void numbers_of_builds_come_to_an_end(void **state) {
+    struct fixture *f = *state;
+    send(f, "1", "{\"key\":\"a\",\"sum\":1}");
+    settle(f);
+    lib_store_close(&f->l);
+    struct db *db = database(f);
+    counters(db, VIEW_BUILD_MAX);
+    db_close(db);
+    lib_store_open(&f->l);
+    assert_int_equal(views_rebuild(views(f), info(f, "sums").no), 0);
+    settle(f);
+    assert_int_equal(info(f, "sums").build, VIEW_BUILD_MAX);
+    assert_int_equal(views_rebuild(views(f), info(f, "sums").no), -ENOSPC);
+    send(f, "1", "{\"key\":\"a\",\"sum\":2}");
+    settle(f);
+    lib_domain_put(&f->domain, "views/sums.lua", "return { on = { Was = function(v) v.x = 1 end } }");
+    reload(f);
+    barrier(f, "esfsctl rebuild");
+    status_has(f, "sums", "{\"state\":\"halted\"}");
+    shows(f, "sums", "a", "{\"key\":\"a\",\"n\":2,\"sum\":3}\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -619,6 +732,9 @@ int main(void) {
         TEST(a_barrier_can_run_out_of_time),
         TEST(who_waits_when_the_store_stops_is_told),
         TEST(a_read_only_store_shows_what_is_there),
+        TEST(remains_of_a_build_are_not_taken_for_a_new_one),
+        TEST(what_was_built_beside_serves_when_nothing_else_is_left),
+        TEST(numbers_of_builds_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
