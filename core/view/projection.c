@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define KEY_SHOWN 100         /* bytes of one in a message */
 #define TEXT_MAX (16u << 20)  /* bytes of a key's file */
 #define STATE_MAX (64u << 20) /* ... of its state, frozen */
 #define BATCH_KEYS 50000
@@ -17,7 +18,7 @@
 #define EVENT_BYTES (1024u << 20) /* of Lua's memory, or of files and states, that one event may take */
 
 struct live_key {
-    struct str key, name; /* itself and its file name; both behind the struct */
+    struct str key, name; /* itself and its file name; both behind the struct, the name with a NUL */
     uint64_t no, stamp, time, aggregate;
     script_value state; /* 0: there is none */
     bool stored;        /* in the build */
@@ -65,6 +66,7 @@ static struct live_key *live_new(struct maker *m, struct str key) {
     if (key.n)
         memcpy(at, key.p, key.n);
     memcpy(at + key.n, name->p, name->n);
+    at[key.n + name->n] = 0;
     *k = (struct live_key){.key = {at, key.n}, .name = {at + key.n, name->n}};
     return k;
 }
@@ -221,8 +223,8 @@ static int key_event(struct maker *m, struct str key, script_value handler, cons
         m->touched = true;
         int r = parking_add(&m->parking, m->build, e->stored->position, key, NULL, &m->changes);
         return r == -EDQUOT
-                   ? err_set(err, EDQUOT, "%d events are parked: the first one of key %.100s has position %016llx",
-                             PARKED_MAX, key.p, (unsigned long long)first)
+                   ? err_set(err, EDQUOT, "%d events are parked: the first one of key %.*s has position %016llx",
+                             PARKED_MAX, (int)(key.n < KEY_SHOWN ? key.n : KEY_SHOWN), key.p, (unsigned long long)first)
                    : r;
     }
     int r = live_get(m, key, &k, err);
