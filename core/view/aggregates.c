@@ -7,7 +7,7 @@ void aggregates_init(struct aggregates *a, struct folder *folder) {
     *a = (struct aggregates){.folder = folder};
 }
 
-void aggregates_forget(struct aggregates *a, struct aggregate_state *s) {
+static void forget(struct aggregates *a, struct aggregate_state *s) {
     if (s->fold.state)
         fold_drop(a->folder, &s->fold);
     s->fold = (struct fold){0};
@@ -15,7 +15,7 @@ void aggregates_forget(struct aggregates *a, struct aggregate_state *s) {
 
 void aggregates_clear(struct aggregates *a) {
     for (uint32_t i = 0; i < a->n; i++)
-        aggregates_forget(a, &a->list[i]);
+        forget(a, &a->list[i]);
     a->n = 0;
     table_clear(&a->table);
 }
@@ -64,7 +64,7 @@ int aggregates_before(struct aggregates *a, const struct domain_type *t, const s
     struct aggregate_state *s = *out;
     if (s->fold.state && s->fold.version == e->version - 1)
         return 0;
-    aggregates_forget(a, s);
+    forget(a, s);
     r = fold_load(a->folder, t, e->aggregate, e->aggregate_id, e->version - 1, &s->fold, fault);
     if (r != 0)
         s->fold = (struct fold){0};

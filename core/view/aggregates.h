@@ -35,7 +35,5 @@ int aggregates_before(struct aggregates *a, const struct domain_type *t, const s
                       struct aggregate_state **out, struct script_fault *fault);
 /* An entry without a state, for its place alone. 0 or -ENOMEM. */
 int aggregates_entry(struct aggregates *a, uint64_t aggregate, struct aggregate_state **out);
-/* Its state is of no use any more. */
-void aggregates_forget(struct aggregates *a, struct aggregate_state *s);
 
 #endif

@@ -1,6 +1,5 @@
 #include "maker.h"
 
-#include "fold_private.h"
 #include "handlers.h"
 #include "store_parts.h"
 #include "views_private.h"
@@ -13,7 +12,6 @@
 #define BATCH_BYTES (8u << 20)   /* that may wait for a commit, roughly */
 #define BATCH_MOVES 50000        /* likewise, of links */
 #define STATES_BYTES (96u << 20) /* of Lua's memory, past which everything is forgotten */
-#define NAMES_KEPT (64u << 10)   /* of memory for what keys and paths an event has */
 #define STATES_COUNT 500000      /* likewise, of aggregates, keys or directories */
 
 /* --- telling */
@@ -36,11 +34,6 @@ void maker_tell(struct maker *m, const char *what, const struct script_fault *fa
 
 /* --- an event */
 
-static void forget_failed(struct maker *m, struct maker_event *e) {
-    if (e->aggregate)
-        aggregates_forget(&m->aggregates, e->aggregate);
-}
-
 /* What could not be brought to the newest version, or folded, belongs to no key: nothing waits behind it. */
 static int park_unread(struct maker *m, const struct event *e, const struct script_fault *fault, struct err *err) {
     maker_tell(m, "an event of a view was parked", fault);
@@ -52,80 +45,29 @@ static int park_unread(struct maker *m, const struct event *e, const struct scri
     return r;
 }
 
-/* One of the events that a stored one has become. */
-static int fresh_take(struct maker *m, const struct domain_type *t, struct fresh_event *fresh, struct maker_event *e,
-                      struct script_fault *failed, struct err *err) {
-    struct script_fault fault;
-    int r = fresh->tree ? 0 : fold_parse(m->folder, fresh->data, &fresh->tree, &fault);
-    if (r == 0)
-        r = fold_told(m->folder, e->stored, fresh, &e->told, &fault);
-    if (r == 0 && e->aggregate) {
-        r = fold_evolve(m->folder, t, &e->aggregate->fold, fresh, &e->told, &fault);
-        e->state = e->aggregate->fold.state;
-    }
-    if (r == -ENOMEM)
-        return r;
-    if (r != 0) {
-        forget_failed(m, e);
-        *failed = fault;
-        return SCRIPT_FAILED;
-    }
-    e->type = fresh->type;
-    e->name = e->told.aggregate;
-    return m->view->index ? 0 : projection_event(m, e, failed, err);
-}
-
-static int state_before(struct maker *m, const struct domain_type *t, struct maker_event *e,
-                        struct script_fault *fault) {
-    if (!m->view->wants_state)
-        return 0;
-    return aggregates_before(&m->aggregates, t, e->stored, &e->aggregate, fault);
-}
-
 static bool is_skipped(struct maker *m, uint64_t position) {
     return index_skip_find(m->store->index, str_of(m->follower_name), position) == 0;
 }
 
-/* The state goes on, and nothing else happens. */
-static int pass_over(struct maker *m, const struct domain_type *t, struct maker_event *e) {
-    struct script_fault fault;
-    if (!e->aggregate)
-        return 0;
-    int r = fold_event(m->folder, t, &e->aggregate->fold, e->stored, &fault);
-    if (r != 0)
-        forget_failed(m, e);
-    return r == -ENOMEM ? r : 0;
-}
-
 /* 0; SCRIPT_FAILED with *failed when the event itself could not be read; otherwise as struct follower_ops says. */
-static int event_read(struct maker *m, const struct domain_type *t, struct maker_event *e, struct script_fault *failed,
-                      struct err *err) {
-    struct fresh_event *fresh;
-    size_t n;
-    int r = state_before(m, t, e, failed);
-    if (r == 0 && !e->only.p && is_skipped(m, e->stored->position))
-        return pass_over(m, t, e);
-    if (r == 0)
-        r = upcast_event(m->folder, t, e->stored, &fresh, &n, failed);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = fresh_take(m, t, &fresh[i], e, failed, err);
-    if (r == 0 && e->aggregate) {
-        e->aggregate->fold.version = e->stored->version;
-        e->aggregate->fold.position = e->stored->position;
-        e->state = e->aggregate->fold.state;
+static int event_read(struct maker *m, struct maker_event *e, struct script_fault *failed, struct err *err) {
+    int r = viewer_begin(&m->viewer, &e->seen, failed);
+    for (size_t i = 0; r == 0 && i < e->seen.n; i++) {
+        r = viewer_step(&m->viewer, &e->seen, i, failed);
+        if (r == 0 && !m->view->index)
+            r = projection_event(m, e, failed, err);
     }
-    if (r == 0 && m->view->index && n > 0)
+    if (r == 0 && m->view->index && e->seen.n > 0)
         r = tree_event(m, e, failed, err);
     return r;
 }
 
 int maker_take(struct maker *m, struct maker_event *e, struct script_fault *failed, struct err *err) {
-    const struct domain_type *t = domain_type(m->domain, e->stored->aggregate_type);
-    if (!t || !domain_view_follows(m->view, t))
+    const struct event *stored = e->seen.stored;
+    if (!viewer_follows(&m->viewer, stored, &e->seen) || (!e->only.p && is_skipped(m, stored->position)))
         return 0;
-    int r = event_read(m, t, e, failed, err);
-    folder_reset(m->folder);
-    arena_reset(&m->names, NAMES_KEPT);
+    int r = event_read(m, e, failed, err);
+    viewer_end(&m->viewer);
     return r;
 }
 
@@ -140,7 +82,7 @@ static bool is_outdated(struct maker *m) {
 int maker_event(void *maker, const struct event *stored, bool alone, struct err *err) {
     struct maker *m = maker;
     struct script_fault fault = {0};
-    struct maker_event e = {.stored = stored, .alone = alone};
+    struct maker_event e = {.seen = {.stored = stored}, .alone = alone};
     int r = maker_take(m, &e, &fault, err);
     if (r != SCRIPT_FAILED)
         return r;
@@ -163,10 +105,10 @@ bool maker_full(void *maker) {
 /* Between two batches everything can be read back from the build. */
 static void states_trim(struct maker *m) {
     struct script *s = domain_vm_script(m->vm);
-    if (script_memory(s) < STATES_BYTES && m->aggregates.n < STATES_COUNT && m->projection.n < STATES_COUNT &&
+    if (script_memory(s) < STATES_BYTES && m->viewer.aggregates.n < STATES_COUNT && m->projection.n < STATES_COUNT &&
         m->tree.n < STATES_COUNT)
         return;
-    aggregates_clear(&m->aggregates);
+    aggregates_clear(&m->viewer.aggregates);
     projection_clear(m);
     tree_clear(m);
     script_collect(s, true);
@@ -227,7 +169,7 @@ int maker_commit(void *maker, uint64_t position, struct err *err) {
 void maker_abandon(void *maker) {
     struct maker *m = maker;
     struct err err = {0};
-    aggregates_clear(&m->aggregates);
+    aggregates_clear(&m->viewer.aggregates);
     projection_clear(m);
     tree_clear(m);
     changes_clear(&m->changes);
@@ -269,7 +211,7 @@ static int maker_fill(struct maker *m, struct err *err) {
     m->folder = folder_new(m->vm, &options);
     if (!m->folder)
         return err_set(err, ENOMEM, "out of memory");
-    aggregates_init(&m->aggregates, m->folder);
+    viewer_init(&m->viewer, m->view, m->folder);
     projection_init(&m->projection);
     tree_init(&m->tree);
     r = meta_load(m, err);
@@ -301,15 +243,13 @@ int maker_new(struct maker **out, struct views *vs, struct domain *d, const stru
 void maker_free(struct maker *m) {
     if (!m)
         return;
-    if (m->vm) {
+    if (m->vm)
         projection_deinit(m);
-        aggregates_deinit(&m->aggregates);
-    }
+    viewer_deinit(&m->viewer);
     tree_deinit(m);
     parking_deinit(&m->parking);
     changes_free(&m->changes);
     buf_free(&m->scratch);
-    arena_free(&m->names);
     folder_free(m->folder);
     domain_vm_free(m->vm);
     domain_unref(m->domain);

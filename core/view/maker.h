@@ -2,12 +2,11 @@
  * build, which it writes together with its cursor. All of it belongs to the thread of its follower, but for
  * maker_meta(), which is any thread's.
  *
- * maker.c is the way of an event and of a batch; projection.c and tree.c do what the two kinds of views do with it;
- * parking.c keeps what failed. */
+ * viewer.c runs the handlers; maker.c is the way of an event and of a batch; projection.c and tree.c do what the two
+ * kinds of views do with it; parking.c keeps what failed. */
 #ifndef ESFS_MAKER_H
 #define ESFS_MAKER_H
 
-#include "aggregates.h"
 #include "changes.h"
 #include "follower.h"
 #include "name.h"
@@ -15,6 +14,7 @@
 #include "projection.h"
 #include "tree.h"
 #include "view_data.h"
+#include "viewer.h"
 
 #include <pthread.h>
 
@@ -34,14 +34,13 @@ struct maker {
     /* the follower's thread */
     struct build_meta next; /* with what is not committed */
     bool touched;           /* something but the position is to be written */
-    struct aggregates aggregates;
+    struct viewer viewer;
     struct projection projection;
     uint64_t careful; /* up to here states are looked at after each event: one could not be kept */
     struct tree tree;
     struct parking parking;
     struct changes changes;
     struct buf scratch;
-    struct arena names; /* that an event has given */
 
     pthread_mutex_t lock;   /* of what follows */
     struct build_meta meta; /* committed */
@@ -72,16 +71,11 @@ int maker_skip_decided(struct maker *m);
 
 /* --- for projection.c, tree.c and maker_again.c */
 
-/* An event as handlers see it. */
+/* An event on its way. */
 struct maker_event {
-    const struct event *stored;
-    struct script_event told;
-    struct str type;                   /* in the newest version */
-    script_value state;                /* of its aggregate, after it; 0: the view does not want it */
-    struct aggregate_state *aggregate; /* of which that is; NULL: likewise */
-    struct str name;                   /* of the aggregate: "order/1001" */
-    struct str only;                   /* p set: what is done again is for this key alone */
-    bool alone;                        /* nothing is uncommitted but what came of this event */
+    struct viewed seen; /* `stored` is set */
+    struct str only;    /* p set: what is done again is for this key alone */
+    bool alone;         /* nothing is uncommitted but what came of this event */
 };
 
 /* Takes in an event: 0, also when the view does not follow its type; SCRIPT_FAILED with *failed when it could not be

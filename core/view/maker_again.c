@@ -33,7 +33,7 @@ static int event_again(struct maker *m, const struct parked *entry, struct scrip
     int r = stream_event(&source, entry->position, &chunk, &stored, err);
     if (r != 0)
         return r < 0 ? r : -ENOENT;
-    struct maker_event e = {.stored = &stored, .only = entry->key, .alone = true};
+    struct maker_event e = {.seen = {.stored = &stored}, .only = entry->key, .alone = true};
     r = maker_take(m, &e, failed, err);
     log_chunk_release(chunk);
     return r;

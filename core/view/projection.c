@@ -10,9 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEY_SHOWN 100         /* bytes of one in a message */
-#define TEXT_MAX (16u << 20)  /* bytes of a key's file */
-#define STATE_MAX (64u << 20) /* ... of its state, frozen */
+#define KEY_SHOWN 100 /* bytes of one in a message */
 #define BATCH_KEYS 50000
 #define BATCH_BYTES (64u << 20)   /* of files and states; a batch of one event may have more */
 #define EVENT_BYTES (1024u << 20) /* of Lua's memory, or of files and states, that one event may take */
@@ -146,56 +144,33 @@ static int touch(struct maker *m, struct live_key *k) {
 
 /* The aggregate that alone makes the key, when the key is its id or its name. */
 static uint64_t owner(const struct live_key *k, const struct maker_event *e) {
-    bool named = str_eq(k->key, e->stored->aggregate_id) || str_eq(k->key, e->name);
-    bool before = k->state == 0 || k->aggregate == e->stored->aggregate;
-    return named && before ? e->stored->aggregate : 0;
-}
-
-/* 0, SCRIPT_FAILED when it cannot be kept, -ENOMEM. */
-static int state_freeze(struct maker *m, const struct live_key *k, struct buf *out, struct script_fault *fault) {
-    *fault = (struct script_fault){0};
-    int r = script_freeze(domain_vm_script(m->vm), k->state, out, fault);
-    if (r == 0 && out->oom)
-        return -ENOMEM;
-    if (r != 0 || out->n <= STATE_MAX)
-        return r;
-    snprintf(fault->text, sizeof fault->text, "the state has %zu bytes: it is larger than %u MiB", out->n,
-             STATE_MAX >> 20);
-    return SCRIPT_FAILED;
+    const struct event *stored = e->seen.stored;
+    bool named = str_eq(k->key, stored->aggregate_id) || str_eq(k->key, e->seen.told.aggregate);
+    bool before = k->state == 0 || k->aggregate == stored->aggregate;
+    return named && before ? stored->aggregate : 0;
 }
 
 /* What a handler leaves is looked at closely while something is being done again: it costs much. */
 static int state_check(struct maker *m, const struct live_key *k, const struct maker_event *e,
                        struct script_fault *fault) {
     struct buf unread = {0};
-    if (!e->only.p && e->stored->position > m->careful)
+    if (!e->only.p && e->seen.stored->position > m->careful)
         return 0;
-    int r = state_freeze(m, k, &unread, fault);
+    int r = viewer_freeze(&m->viewer, k->state, &unread, fault);
     buf_free(&unread);
     return r;
 }
 
 /* 0, SCRIPT_FAILED, -ENOMEM. */
-static int project(struct maker *m, struct live_key *k, script_value handler, const struct maker_event *e,
-                   struct script_fault *fault) {
-    struct script *s = domain_vm_script(m->vm);
+static int project(struct maker *m, struct live_key *k, const struct maker_event *e, struct script_fault *fault) {
     uint64_t aggregate = owner(k, e);
-    bool removed = false;
-    int r = 0;
-    if (!k->state)
-        r = script_initial(s, domain_vm_view(m->vm, m->view, DOMAIN_VIEW_INIT), k->key, &k->state, fault);
-    if (r == 0)
-        r = script_project(s, handler, &k->state, &e->told, e->state, &removed, fault);
-    if (r == 0 && !removed)
+    int r = viewer_project(&m->viewer, &e->seen, k->key, &k->state, fault);
+    if (r == 0 && k->state)
         r = state_check(m, k, e, fault);
     if (r != 0)
         return r;
-    if (removed) {
-        script_drop(s, k->state);
-        k->state = 0;
-    }
-    k->stamp = e->stored->position;
-    k->time = e->stored->time;
+    k->stamp = e->seen.stored->position;
+    k->time = e->seen.stored->time;
     k->aggregate = aggregate;
     return touch(m, k);
 }
@@ -207,30 +182,34 @@ static int park(struct maker *m, struct live_key *k, const struct maker_event *e
     if (r < 0)
         return r;
     m->touched = true;
-    r = parking_add(&m->parking, m->build, e->stored->position, k->key, fault, &m->changes);
+    r = parking_add(&m->parking, m->build, e->seen.stored->position, k->key, fault, &m->changes);
     if (r == -EDQUOT)
         return err_set(err, EDQUOT, "%d events are parked: %s fails too often (the last time %s:%d: %s)", PARKED_MAX,
                        m->view->file.p, fault->file, fault->line, fault->text);
     return r < 0 ? err_set(err, -r, "out of memory") : 0;
 }
 
-static int key_event(struct maker *m, struct str key, script_value handler, const struct maker_event *e,
-                     struct script_fault *failed, struct err *err) {
+/* It waits behind the first one of its key. */
+static int key_wait(struct maker *m, struct str key, uint64_t first, const struct maker_event *e, struct err *err) {
+    m->touched = true;
+    int r = parking_add(&m->parking, m->build, e->seen.stored->position, key, NULL, &m->changes);
+    if (r == -EDQUOT)
+        return err_set(err, EDQUOT, "%d events are parked: the first one of key %.*s has position %016llx", PARKED_MAX,
+                       (int)(key.n < KEY_SHOWN ? key.n : KEY_SHOWN), key.p, (unsigned long long)first);
+    return r;
+}
+
+static int key_event(struct maker *m, struct str key, const struct maker_event *e, struct script_fault *failed,
+                     struct err *err) {
     struct script_fault fault;
     struct live_key *k = NULL;
     uint64_t first;
-    if (!e->only.p && parking_holds(&m->parking, key, &first)) {
-        m->touched = true;
-        int r = parking_add(&m->parking, m->build, e->stored->position, key, NULL, &m->changes);
-        return r == -EDQUOT
-                   ? err_set(err, EDQUOT, "%d events are parked: the first one of key %.*s has position %016llx",
-                             PARKED_MAX, (int)(key.n < KEY_SHOWN ? key.n : KEY_SHOWN), key.p, (unsigned long long)first)
-                   : r;
-    }
+    if (!e->only.p && parking_holds(&m->parking, key, &first))
+        return key_wait(m, key, first, e, err);
     int r = live_get(m, key, &k, err);
     if (r < 0)
         return r;
-    r = project(m, k, handler, e, &fault);
+    r = project(m, k, e, &fault);
     if (r == 0 || r == -ENOMEM)
         return r;
     if (!e->alone)
@@ -244,22 +223,6 @@ static int key_event(struct maker *m, struct str key, script_value handler, cons
     return r < 0 ? r : SCRIPT_FAILED;
 }
 
-/* Which keys the event belongs to. */
-static int keys_of(struct maker *m, const struct maker_event *e, struct str **keys, size_t *n, struct err *err) {
-    static struct str all = {"all", 3};
-    struct script_fault fault;
-    script_value handler = domain_vm_view(m->vm, m->view, DOMAIN_VIEW_KEY);
-    if (!handler) {
-        *keys = &all;
-        *n = 1;
-        return 0;
-    }
-    int r = script_key(domain_vm_script(m->vm), handler, &e->told, e->state, &m->names, keys, n, &fault);
-    if (r == SCRIPT_FAILED || r == SCRIPT_REJECTED)
-        return maker_fault(m, "key", &fault, err);
-    return r;
-}
-
 /* What a key of the event has left in memory waits for the batch; of an event by itself that is all there is. */
 static int memory_check(struct maker *m, const struct maker_event *e, struct err *err) {
     struct script *s = domain_vm_script(m->vm);
@@ -269,21 +232,21 @@ static int memory_check(struct maker *m, const struct maker_event *e, struct err
     if (script_memory(s) <= EVENT_BYTES)
         return 0;
     err_set(err, EFBIG, "%s: position %016llx: the states of its keys take more than %u MiB", m->view->file.p,
-            (unsigned long long)e->stored->position, EVENT_BYTES >> 20);
+            (unsigned long long)e->seen.stored->position, EVENT_BYTES >> 20);
     return FOLLOW_HALT;
 }
 
 int projection_event(struct maker *m, const struct maker_event *e, struct script_fault *failed, struct err *err) {
-    script_value handler = domain_vm_view_on(m->vm, m->view, e->type);
+    struct script_fault fault;
     struct str *keys;
     size_t n;
-    if (!handler)
-        return 0;
-    int r = keys_of(m, e, &keys, &n, err);
+    int r = viewer_keys(&m->viewer, &e->seen, &keys, &n, &fault);
+    if (r > 0)
+        return e->alone ? maker_fault(m, "key", &fault, err) : FOLLOW_AGAIN;
     for (size_t i = 0; r == 0 && i < n; i++) {
         if (e->only.p && !str_eq(e->only, keys[i]))
             continue;
-        r = key_event(m, keys[i], handler, e, failed, err);
+        r = key_event(m, keys[i], e, failed, err);
         if (r == 0)
             r = memory_check(m, e, err);
     }
@@ -299,23 +262,13 @@ bool projection_full(const struct maker *m) {
 /* The file of a key. What its output does wrong is the file's alone: it depends on nothing but the state. */
 static int text_put(struct maker *m, struct live_key *k, struct buf *text) {
     struct script_fault fault = {0};
-    int r = script_output(domain_vm_script(m->vm), domain_vm_view(m->vm, m->view, DOMAIN_VIEW_OUTPUT), k->state, k->key,
-                          text, &fault);
-    if (r == -ENOMEM || text->oom)
-        return -ENOMEM;
-    if (r == 0 && text->n > TEXT_MAX) {
-        snprintf(fault.text, sizeof fault.text, "key %.100s: a file of %zu bytes is larger than %u MiB", k->name.p,
-                 text->n, TEXT_MAX >> 20);
-        r = SCRIPT_FAILED;
-    }
+    int r = viewer_text(&m->viewer, k->key, k->state, text, &fault);
+    if (r == -ENOMEM)
+        return r;
     if (r != 0 && !k->failed)
         maker_tell(m, "the output of a view failed", &fault);
     m->next.failed += (r != 0) - (uint64_t)(k->stored && k->failed);
     k->failed = r != 0;
-    if (r != 0)
-        buf_clear(text);
-    else
-        buf_put_char(text, '\n');
     return 0;
 }
 
@@ -368,7 +321,7 @@ static int key_flush(struct maker *m, struct live_key *k, uint64_t position, str
         return key_remove(m, k);
     buf_clear(text);
     buf_clear(state);
-    int r = state_freeze(m, k, state, &fault);
+    int r = viewer_freeze(&m->viewer, k->state, state, &fault);
     if (r != 0)
         return state_failed(m, k, position, r, &fault, err);
     r = text_put(m, k, text);

@@ -198,17 +198,16 @@ static int place_load(struct maker *m, struct aggregate_state *a, struct err *er
     return 0;
 }
 
-/* With one type the id tells which aggregate it is, with several it takes the type as well. */
 static int move_name(struct maker *m, const struct maker_event *e, struct str *out) {
     buf_clear(&m->scratch);
-    view_name_put(m->view->n_from == 1 ? e->stored->aggregate_id : e->name, &m->scratch);
+    viewer_link(&m->viewer, &e->seen, &m->scratch);
     *out = m->scratch.oom ? (struct str){0} : arena_copy(&m->tree.arena, buf_str(&m->scratch));
     return out->p ? 0 : -ENOMEM;
 }
 
 /* Of several moves in a batch the last one counts. */
 static int move_note(struct maker *m, const struct maker_event *e, uint64_t to) {
-    struct aggregate_state *a = e->aggregate;
+    struct aggregate_state *a = e->seen.aggregate;
     struct tree *t = &m->tree;
     if (a->batch != t->batch) {
         struct tree_move move = {.aggregate = a->aggregate, .from = a->place};
@@ -219,16 +218,16 @@ static int move_note(struct maker *m, const struct maker_event *e, uint64_t to) 
         t->moves[t->n_moves++] = move;
     }
     t->moves[a->move].to = a->place = to;
-    t->moves[a->move].time = e->stored->time;
+    t->moves[a->move].time = e->seen.stored->time;
     return 0;
 }
 
 /* to NULL: it is not listed any more. */
 static int move(struct maker *m, const struct maker_event *e, struct live_dir *to, struct err *err) {
     struct live_dir *from = NULL;
-    uint64_t time = e->stored->time, place = to ? to->no + 1 : 0;
-    int r = place_load(m, e->aggregate, err);
-    uint64_t at = e->aggregate->place;
+    uint64_t time = e->seen.stored->time, place = to ? to->no + 1 : 0;
+    int r = place_load(m, e->seen.aggregate, err);
+    uint64_t at = e->seen.aggregate->place;
     if (r < 0 || at == place)
         return r;
     if (at)
@@ -246,16 +245,10 @@ static int move(struct maker *m, const struct maker_event *e, struct live_dir *t
     return r;
 }
 
-/* The directory of a path; its names are escaped. */
 static int dir_of(struct maker *m, const struct str *names, size_t n, struct live_dir **out, struct err *err) {
-    struct buf name = {0};
     int r = dir_load(m, ROOT, out, err);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        buf_clear(&name);
-        view_name_put(names[i], &name);
-        r = name.oom ? err_set(err, ENOMEM, "out of memory") : dir_child(m, *out, buf_str(&name), out, err);
-    }
-    buf_free(&name);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = dir_child(m, *out, names[i], out, err);
     return r;
 }
 
@@ -263,11 +256,12 @@ static int dir_of(struct maker *m, const struct str *names, size_t n, struct liv
 
 static int park(struct maker *m, const struct maker_event *e, const struct script_fault *fault, struct err *err) {
     uint64_t first;
-    bool waits = parking_holds(&m->parking, e->name, &first);
+    struct str name = e->seen.told.aggregate;
+    bool waits = parking_holds(&m->parking, name, &first);
     if (!waits)
         maker_tell(m, "an event of a view was parked", fault);
     m->touched = true;
-    int r = parking_add(&m->parking, m->build, e->stored->position, e->name, waits ? NULL : fault, &m->changes);
+    int r = parking_add(&m->parking, m->build, e->seen.stored->position, name, waits ? NULL : fault, &m->changes);
     if (r == -EDQUOT)
         return err_set(err, EDQUOT, "%d events are parked: %s fails too often", PARKED_MAX, m->view->file.p);
     return r < 0 ? err_set(err, -r, "out of memory") : 0;
@@ -280,10 +274,9 @@ int tree_event(struct maker *m, const struct maker_event *e, struct script_fault
     uint64_t first;
     size_t n = 0;
     bool present = false;
-    if (!e->only.p && parking_holds(&m->parking, e->name, &first))
+    if (!e->only.p && parking_holds(&m->parking, e->seen.told.aggregate, &first))
         return park(m, e, NULL, err);
-    int r = script_path(domain_vm_script(m->vm), domain_vm_view(m->vm, m->view, DOMAIN_VIEW_PATH), e->state, &m->names,
-                        &names, &n, &present, &fault);
+    int r = viewer_path(&m->viewer, &e->seen, &names, &n, &present, &fault);
     if (r == 0 && present)
         r = dir_of(m, names, n, &dir, err);
     if (r == 0)

@@ -462,6 +462,52 @@ static void a_repaired_view_takes_in_what_was_parked(void **state) {
     buf_free(&text);
 }
 
+/* What evolve did for an attempt that failed must not be there for the next one. */
+static void each_attempt_has_the_state_of_its_event(void **state) {
+    struct fixture *f = *state;
+    lib_domain_put(&f->domain, "aggregates/account.lua",
+                   "return { commands = { Set = { decide = function(s, c) return event('Was', c.data) end } },\n"
+                   "  events = { Was = { evolve = function(s) s.n = (s.n or 0) + 1 end } } }");
+    lib_domain_put(&f->domain, "views/sums.lua",
+                   "return { on = { Was = function(v, e, s) if s.n == 1 then error('one') end v.n = s.n end } }");
+    reload(f);
+    send(f, "1", "{}");
+    settle(f);
+    uint32_t no = info(f, "sums").no;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(retry(f, no, 1), -EIO);
+    shows(f, "sums", "all", NULL);
+    send(f, "1", "{}");
+    settle(f);
+    assert_int_equal(pass_over(f, no, 1), 0);
+    shows(f, "sums", "all", "{\"n\":2}\n");
+}
+
+static void nothing_is_kept_of_an_event_that_halts_the_view(void **state) {
+    struct fixture *f = *state;
+    lib_domain_put(&f->domain, "aggregates/account.lua",
+                   "return { commands = { Set = { decide = function(s, c) return event('Was', c.data) end } },\n"
+                   "  events = { Was = { schema = 'Was.1' }, Is = {} } }");
+    lib_domain_put(&f->domain, "schemas/account/Was.1.json", "{}");
+    lib_domain_remove(&f->domain, "views/sums.lua");
+    reload(f);
+    lib_append(&f->l, "account", "1",
+               "{\"type\":\"Set\",\"data\":{\"key\":\"a\"}}{\"type\":\"Set\",\"data\":{\"key\":\"b\",\"more\":true}}");
+    /* The second one becomes two, of which the second has no key. */
+    lib_domain_put(&f->domain, "aggregates/account.lua",
+                   "return { events = { Is = {}, Was = { schema = 'Was.2', upcast = { [1] = function(d)\n"
+                   "  return { event('Was', d), d.more and event('Is', { key = { no = 1 } }) } end } } } }");
+    lib_domain_put(&f->domain, "schemas/account/Was.2.json", "{}");
+    lib_domain_put(&f->domain, "views/sums.lua",
+                   "return { key = function(e) return e.data.key end, init = function() return { n = 0 } end,\n"
+                   "  on = { ['*'] = function(v) v.n = v.n + 1 end } }");
+    reload(f);
+    barrier(f, "\"halted\":{\"sums\":\"");
+    status_has(f, "sums", "{\"state\":\"halted\",\"position\":\"0000000000000001\",\"keys\":1}");
+    shows(f, "sums", "a", "{\"n\":1}\n");
+    shows(f, "sums", "b", NULL);
+}
+
 static void a_failing_key_halts_the_view_and_no_other(void **state) {
     struct fixture *f = *state;
     send(f, "1", "{\"key\":\"a\",\"at\":[\"x\"]}");
@@ -724,7 +770,9 @@ int main(void) {
         TEST(a_path_that_is_rubbish_parks_its_aggregate),
         TEST(failed_events_are_parked_and_wait_in_order),
         TEST(a_repaired_view_takes_in_what_was_parked),
+        TEST(each_attempt_has_the_state_of_its_event),
         TEST(a_failing_key_halts_the_view_and_no_other),
+        TEST(nothing_is_kept_of_an_event_that_halts_the_view),
         TEST(a_view_that_always_fails_halts),
         TEST(a_changed_view_is_built_beside_the_one_that_serves),
         TEST(a_view_that_is_gone_is_removed_and_can_come_back),
