@@ -23,7 +23,7 @@ int rehearsal_new(struct rehearsal **out, struct domain *d, struct err *err) {
         const struct folder_options options = {.source = {.store_id = rehearsal_store}};
         r->folder = folder_new(r->vm, &options);
         r->parser = json_parser_new();
-        if (!r->folder || !r->parser)
+        if (!r->folder || !r->parser || rehearsal_views_new(r) < 0)
             rc = err_set(err, ENOMEM, "out of memory");
     }
     if (rc < 0) {
@@ -41,6 +41,7 @@ void member_forget(struct rehearsal *r, struct member *m) {
 }
 
 void rehearsal_clear(struct rehearsal *r) {
+    rehearsal_views_clear(r);
     for (size_t i = 0; i < r->n_members; i++) {
         member_forget(r, r->members[i]);
         free(r->members[i]->events);
@@ -56,6 +57,7 @@ void rehearsal_free(struct rehearsal *r) {
     if (!r)
         return;
     rehearsal_clear(r);
+    rehearsal_views_free(r);
     folder_free(r->folder);
     json_parser_free(r->parser);
     domain_vm_free(r->vm);
@@ -63,6 +65,7 @@ void rehearsal_free(struct rehearsal *r) {
     arena_free(&r->world);
     arena_free(&r->arena);
     free(r->members);
+    free(r->log);
     free(r->ids);
     free(r->touched);
     free(r->made);
@@ -78,6 +81,7 @@ static int member_add(struct rehearsal *r, const struct domain_type *t, struct s
         return -ENOMEM;
     }
     m->type = t;
+    m->no = r->n_members + 1;
     m->name = arena_copy(&r->world, name);
     m->id = (struct str){m->name.p + t->name.n + 1, name.n - t->name.n - 1};
     if (!m->name.p) {
@@ -121,8 +125,9 @@ int member_fold(struct rehearsal *r, struct member *m, struct script_fault *faul
 }
 
 int member_append(struct rehearsal *r, struct member *m, const struct event *e) {
-    if (!ARRAY_ROOM(m->events, m->n, m->cap))
+    if (!ARRAY_ROOM(m->events, m->n, m->cap) || !ARRAY_ROOM(r->log, r->position, r->log_cap))
         return -ENOMEM;
+    r->log[r->position] = (struct happening){m, m->n};
     m->events[m->n++] = *e;
     r->position = e->position;
     r->time = e->time;
@@ -197,6 +202,7 @@ int rehearsal_give(struct rehearsal *r, const struct rehearsed_event *e, struct 
     if (rc < 0)
         return rc;
     const struct event stored = {.position = r->position + 1,
+                                 .aggregate = m->no,
                                  .version = m->n + 1,
                                  .time = e->time ? e->time : r->time + 1,
                                  .uid = e->uid,

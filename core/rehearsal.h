@@ -3,7 +3,7 @@
  * A rehearsal is a world of aggregates in memory. Events are given to it as if they had been stored. Commands are
  * judged as the sequencer judges them (write/decide.c, write/handlers.c), in that order and in the same words: shape,
  * permission, id, version, decision, unique rules. What is accepted stays in the world; what is refused leaves nothing.
- * One thread. */
+ * Views follow what happens there by the rules of those of a store (view/viewer.h). One thread. */
 #ifndef ESFS_REHEARSAL_H
 #define ESFS_REHEARSAL_H
 
@@ -52,5 +52,15 @@ int rehearsal_send(struct rehearsal *r, struct str json, const struct rehearsal_
 
 /* The state of an aggregate, as JSON, appended. -EINVAL in words when it cannot have one; -ENOMEM. */
 int rehearsal_state(struct rehearsal *r, struct str aggregate, struct buf *out, struct err *err);
+
+/* All views take in what has happened since. -EINVAL in words when one of them fails, with *fault for its traceback: on
+ * a mount its event would be parked, or it would halt. It takes in no more until rehearsal_clear(). -ENOMEM. */
+int rehearsal_follow(struct rehearsal *r, struct script_fault *fault, struct err *err);
+
+/* What a view shows after rehearsal_follow(), as JSON, appended: of a projection what the file of a key does; of an
+ * index what there is in a directory ("alice/placed", "" for its own), as `ls -p` lists it: an array of names, sorted
+ * by their bytes, those of directories with a slash behind. -ENOENT in words when there is no such key or directory,
+ * -EINVAL when there is no such view, or one has failed; -ENOMEM. */
+int rehearsal_view(struct rehearsal *r, struct str view, struct str key, struct buf *out, struct err *err);
 
 #endif

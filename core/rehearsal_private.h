@@ -5,6 +5,7 @@
 #include "rehearsal.h"
 
 #include "fold.h"
+#include "viewer.h"
 
 #define REHEARSAL_KEEP (1 << 20) /* bytes of scratch memory */
 
@@ -13,6 +14,7 @@ extern const uint8_t rehearsal_store[16]; /* the id of the store that is not the
 /* An aggregate. */
 struct member {
     const struct domain_type *type;
+    uint64_t no;          /* from 1 */
     struct str id, name;  /* "1", "order/1" */
     struct event *events; /* as they were stored; to be freed */
     size_t n, cap;
@@ -31,6 +33,38 @@ struct used_id {
     uint8_t content[DIGEST_CONTENT];
 };
 
+/* An event, by its place in the world. */
+struct happening {
+    struct member *member;
+    size_t i; /* of its events */
+};
+
+/* A key, which may have been removed since. */
+struct shown_key {
+    struct str key, name; /* itself and its file name */
+    script_value state;   /* 0: there is no such key now */
+    struct buf text;      /* of its file */
+    bool touched;         /* by the event at hand */
+};
+
+/* The link to an aggregate. */
+struct shown_link {
+    uint64_t aggregate;
+    struct str dir; /* "alice/placed", in which it is; p NULL: it is nowhere */
+    struct str name;
+};
+
+struct rehearsed_view {
+    struct viewer viewer;
+    uint64_t position;         /* events that are in */
+    struct err failed;         /* code set: it takes in no more, and why */
+    struct script_fault fault; /* likewise */
+    struct shown_key *keys;
+    size_t n_keys, keys_cap;
+    struct shown_link *links;
+    size_t n_links, links_cap;
+};
+
 struct rehearsal {
     struct domain *domain;
     struct domain_vm *vm;
@@ -42,6 +76,9 @@ struct rehearsal {
     struct used_id *ids;
     size_t n_ids, ids_cap;
     uint64_t position, time; /* of the last event */
+    struct happening *log;   /* by position, from 1 */
+    size_t log_cap;
+    struct rehearsed_view *views; /* by place in the domain's */
 
     /* of the request */
     struct arena arena;
@@ -61,6 +98,10 @@ int member_fold(struct rehearsal *r, struct member *m, struct script_fault *faul
 void member_forget(struct rehearsal *r, struct member *m); /* the state */
 /* The next event, which the state has taken in. 0 or -ENOMEM. */
 int member_append(struct rehearsal *r, struct member *m, const struct event *e);
+
+int rehearsal_views_new(struct rehearsal *r); /* 0 or -ENOMEM */
+void rehearsal_views_clear(struct rehearsal *r);
+void rehearsal_views_free(struct rehearsal *r);
 
 int rehearsal_fault(int rc, const struct script_fault *fault, struct err *err); /* -EINVAL in words, or -ENOMEM */
 

@@ -231,6 +231,7 @@ static int made_append(struct rehearsal *r, const struct command *c, struct memb
     if (rc != 0)
         return rc;
     const struct event e = {.position = r->position + 1,
+                            .aggregate = m->no,
                             .version = m->n + 1,
                             .time = time,
                             .uid = r->who.uid,

@@ -14,19 +14,6 @@ struct listing {
 
 /* --- expect */
 
-static int expecting(struct words *w, const char *word, bool needs_when, struct script_fault *fault) {
-    int rc = words_in_test(w, word, fault);
-    if (rc == 0 && needs_when && !w->sent)
-        rc = words_fail(w, fault, "%s comes after a when { ... }", word);
-    w->checked = true;
-    return rc;
-}
-
-static int compare(struct words *w, struct str expected, struct str got, const char *what, struct script_fault *fault) {
-    int rc = diff_json(expected, got, w->colours, &w->details);
-    return rc == DIFF_DIFFERENT ? words_fail(w, fault, "%s (- expected, + got)", what) : rc;
-}
-
 static void event_show(const struct rehearsed_event *e, struct buf *out) {
     buf_put_text(out, "{\"type\":");
     buf_put_json_string(out, e->type);
@@ -98,24 +85,17 @@ static int expected_visit(void *arg, struct str key, bool key_is_integer, script
     return expected_show(v->w, value, v->out, v->fault);
 }
 
-static int count_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    (void)key, (void)key_is_integer, (void)value;
-    ++*(size_t *)arg;
-    return 0;
-}
-
 static int events_compare(struct words *w, script_value what, struct script_fault *fault) {
     struct buf expected = {0}, got = {0};
     struct listing v = {.w = w, .fault = fault, .out = &expected};
-    size_t members = 0;
+    bool empty = what && words_is_empty(w, what);
     int rc = 0;
-    script_each(w->s, what, count_visit, &members);
-    if (script_kind(w->s, what) == SCRIPT_OBJECT && members) {
+    if (script_kind(w->s, what) == SCRIPT_OBJECT && !empty) {
         buf_put_char(&expected, '{');
         rc = script_each(w->s, what, expected_visit, &v);
         buf_put_char(&expected, '}');
         made_show_apart(&w->result, &got);
-    } else if (script_kind(w->s, what) == SCRIPT_ARRAY || (what && !members)) {
+    } else if (script_kind(w->s, what) == SCRIPT_ARRAY || empty) {
         rc = expected_show(w, what, &expected, fault);
         made_show(&w->result, (struct str){NULL, 0}, &got);
     } else {
@@ -123,7 +103,7 @@ static int events_compare(struct words *w, script_value what, struct script_faul
     }
     if (rc == 0)
         rc = expected.oom || got.oom ? -ENOMEM
-                                     : compare(w, buf_str(&expected), buf_str(&got), "the events differ", fault);
+                                     : words_diff(w, buf_str(&expected), buf_str(&got), "the events differ", fault);
     buf_free(&expected);
     buf_free(&got);
     return rc;
@@ -132,7 +112,7 @@ static int events_compare(struct words *w, script_value what, struct script_faul
 int word_expect(void *arg, struct script *s, script_value arguments, script_value *result, struct script_fault *fault) {
     struct words *w = arg;
     (void)result;
-    int rc = expecting(w, "expect", true, fault);
+    int rc = words_expecting(w, "expect", true, fault);
     if (rc == 0 && w->result.refusal.outcome != OUTCOME_OK)
         rc = words_fail_refused(w, "", fault);
     if (rc != 0)
@@ -174,7 +154,7 @@ int word_expect_rejected(void *arg, struct script *s, script_value arguments, sc
                          struct script_fault *fault) {
     struct words *w = arg;
     (void)result;
-    int rc = expecting(w, "expect_rejected", true, fault);
+    int rc = words_expecting(w, "expect_rejected", true, fault);
     if (rc != 0)
         return rc;
     script_value reason = script_item(s, arguments, 1);
@@ -197,7 +177,7 @@ int word_expect_error(void *arg, struct script *s, script_value arguments, scrip
                       struct script_fault *fault) {
     struct words *w = arg;
     (void)result;
-    int rc = expecting(w, "expect_error", true, fault);
+    int rc = words_expecting(w, "expect_error", true, fault);
     if (rc != 0)
         return rc;
     script_value code = script_item(s, arguments, 1), words = script_item(s, arguments, 2);
@@ -225,7 +205,7 @@ static int state_compare(struct words *w, struct str aggregate, script_value sta
     if (rc == 0 && got.oom)
         rc = -ENOMEM;
     if (rc == 0)
-        rc = compare(w, expected, buf_str(&got), "the state differs", fault);
+        rc = words_diff(w, expected, buf_str(&got), "the state differs", fault);
     buf_free(&got);
     return rc;
 }
@@ -238,11 +218,9 @@ int word_expect_state(void *arg, struct script *s, script_value arguments, scrip
     script_value first = script_item(s, arguments, 1), second = script_item(s, arguments, 2);
     bool named = script_kind(s, first) == SCRIPT_STRING;
     struct str aggregate = named ? script_string(s, first) : w->aggregate;
-    int rc = expecting(w, "expect_state", !named, fault);
+    int rc = words_expecting(w, "expect_state", !named, fault);
     if (rc == 0)
-        rc = words_looked_at(w, fault);
-    if (rc == 0 && w->n_given)
-        rc = words_fail(w, fault, "the given events are of no aggregate yet: write given { [\"order/1\"] = { ... } }");
+        rc = words_settled(w, fault);
     if (rc == 0 && (!aggregate.p || !(named ? second : first)))
         rc = words_fail(w, fault, "expect_state takes a state, or an aggregate and a state");
     if (rc == 0)

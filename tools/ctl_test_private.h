@@ -1,4 +1,5 @@
-/* What ctl_test_words.c, ctl_test_when.c and ctl_test_expect.c share. */
+/* What ctl_test_words.c and the files of words share: ctl_test_given.c, ctl_test_when.c, ctl_test_expect.c and
+ * ctl_test_view.c. */
 #ifndef ESFS_CTL_TEST_PRIVATE_H
 #define ESFS_CTL_TEST_PRIVATE_H
 
@@ -13,6 +14,7 @@ struct test {
 
 struct words {
     struct script *s;
+    struct domain *domain; /* borrowed */
     struct rehearsal *rehearsal;
     struct json_parser *parser;
     bool colours;
@@ -55,6 +57,14 @@ int words_fail_refused(struct words *w, const char *instead, struct script_fault
 /* A refusal that no expectation has spoken of is a failure. */
 int words_looked_at(struct words *w, struct script_fault *fault);
 int words_in_test(struct words *w, const char *word, struct script_fault *fault);
+/* An expectation begins; `needs_when`: it is of a command. */
+int words_expecting(struct words *w, const char *word, bool needs_when, struct script_fault *fault);
+/* What has happened is known: no refusal is unspoken of, and no given event waits for its aggregate. */
+int words_settled(struct words *w, struct script_fault *fault);
+/* The views take in what has happened. */
+int words_follow(struct words *w, struct script_fault *fault);
+/* Two JSON texts must be equal. */
+int words_diff(struct words *w, struct str expected, struct str got, const char *what, struct script_fault *fault);
 int words_json(struct words *w, script_value v, struct str *out, struct script_fault *fault);
 int words_event(struct words *w, script_value v, struct reading *out, struct script_fault *fault);
 /* Adds a stored event to the world. */
@@ -62,7 +72,9 @@ int words_give(struct words *w, struct str aggregate, const struct rehearsed_eve
 struct str words_text(struct words *w, script_value v); /* a copy; p is NULL when out of memory */
 bool words_time(struct str text, uint64_t *out);        /* false when it is none */
 bool words_is_uint32(struct words *w, script_value v);
+bool words_is_empty(struct words *w, script_value v); /* a table without members */
 
-script_native word_when, word_expect, word_expect_rejected, word_expect_error, word_expect_state;
+script_native word_event, word_given, word_when, word_expect, word_expect_rejected, word_expect_error,
+    word_expect_state, word_expect_view, word_expect_no_view;
 
 #endif

@@ -105,7 +105,7 @@ static int given_settle(struct words *w, struct script_fault *fault) {
     for (size_t i = 0; rc == 0 && i < w->n_given; i++)
         rc = words_give(w, w->aggregate, &w->given[i], fault);
     w->n_given = 0;
-    return rc;
+    return rc == 0 ? words_follow(w, fault) : rc;
 }
 
 int word_when(void *arg, struct script *s, script_value arguments, script_value *result, struct script_fault *fault) {
@@ -134,5 +134,5 @@ int word_when(void *arg, struct script *s, script_value arguments, script_value 
     if (rc == 0)
         w->refused = w->result.refusal.outcome != OUTCOME_OK;
     buf_free(&json);
-    return rc;
+    return rc == 0 ? words_follow(w, fault) : rc;
 }

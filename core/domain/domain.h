@@ -125,6 +125,7 @@ const struct domain_command *domain_command(const struct domain_type *t, struct 
 const struct domain_event *domain_event(const struct domain_type *t, struct str name);
 const struct domain_view *domain_view(const struct domain *d, struct str name);
 const struct domain_query *domain_query(const struct domain *d, struct str name);
+const char *domain_view_near(const struct domain *d, struct str name); /* which one was probably meant */
 bool domain_view_follows(const struct domain_view *v, const struct domain_type *t);
 const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
                                           uint32_t version);

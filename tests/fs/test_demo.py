@@ -11,6 +11,7 @@ import pytest
 
 import lib
 from lib_domain import Domain, accepted, refused, state, stream
+from lib_views import barrier, names, shown
 
 SHOP = os.path.join(lib.ROOT, "tools", "demo", "shop")
 
@@ -91,6 +92,13 @@ def test_the_shop_is_sound_and_its_tests_are_green():
     ("aggregates/stock.lua", "if left > 0 then", "if true then"),
     ("aggregates/customer.lua", "unique = { handle = function(customer) return customer.handle end }", "unique = {}"),
     ("aggregates/customer.lua", 'allow = { users = { "root" } }', "allow = { anyone = true }"),
+    ("views/orders_by_customer.lua", "OrderPaid = close,", ""),
+    ("views/orders_by_customer.lua", "order.total - order.paid", "order.total"),
+    ("views/orders_by_customer.lua", "view.ordered - order.total", "view.ordered"),
+    ("views/orders_by_customer.lua", "view.refunds + money.of(e.data.amount)", "view.refunds"),
+    ("views/orders_by_customer.lua", "key = function(e, order) return order.customer end,", ""),
+    ("views/orders_by_status.lua", "{ order.status, order.customer }", "{ order.customer, order.status }"),
+    ("views/orders_by_status.lua", "if order.status then", "if order.status ~= 'shipped' then"),
     ("lib/money.lua", "* line.quantity", ""),
     ("schemas/order/commands/PlaceOrder.1.json", '"minItems": 1,', ""),
 ])
@@ -157,6 +165,26 @@ def test_an_order_on_a_mount(daemons):
     refused(mount, "order/1", "CancelOrder", {"reason": "too late"})
 
 
+def test_the_views_of_the_shop_on_a_mount(daemons):
+    mount = daemons(options=["domain=" + SHOP]).start()
+    open_shop(mount)
+    place_order(mount, 1, quantity=1)
+    place_order(mount, 2, quantity=2)
+    accepted(mount, "order/1", "PayOrder", {"amount": "12.50"})
+    accepted(mount, "order/2", "PayOrder", {"amount": "0.10"})
+    barrier(mount)
+    assert shown(mount, "views/orders_by_customer/7.json") == {
+        "customer": "7", "orders": 2, "open": ["2"], "ordered": "37.50", "paid": "12.60", "owed": "24.90",
+        "refunds": "0.00"}
+    assert names(mount, "views/orders_by_customer") == ["7.json"]
+    assert names(mount, "views/orders_by_status") == ["paid", "placed"]
+    assert mount.ok("jq -r .status views/orders_by_status/paid/7/1/views/state.json") == "paid"
+    accepted(mount, "order/1", "ShipOrder", {"carrier": "dhl"})
+    barrier(mount)
+    assert names(mount, "views/orders_by_status") == ["placed", "shipped"]
+    assert names(mount, "views/orders_by_status/shipped/7") == ["1"]
+
+
 def test_what_the_shop_refuses(daemons):
     mount = daemons(options=["domain=" + SHOP]).start()
     open_shop(mount)
@@ -211,15 +239,38 @@ def any_command(random):
     return command
 
 
+def listed(mount, view, *path):
+    """What each directory of an index shows, from the view's own on."""
+    found = sorted(names(mount, "views", view, *path))
+    dirs = [name for name in found if not os.path.islink(mount.path("views", view, *path, name))]
+    yield "/".join(path), [name + "/" if name in dirs else name for name in found]
+    for name in dirs:
+        yield from listed(mount, view, *path, name)
+
+
+def expect_views(mount):
+    """What the shop's views show, as a test of the domain expects it."""
+    barrier(mount)
+    for customer in "789":
+        name = f"views/orders_by_customer/{customer}.json"
+        if os.path.exists(mount.path(name)):
+            yield f'expect_view("orders_by_customer", "{customer}", {lua(shown(mount, name))})'
+        else:
+            yield f'expect_no_view("orders_by_customer", "{customer}")'
+    for path, found in listed(mount, "orders_by_status"):
+        yield f'expect_view("orders_by_status", "{path}", {lua(found)})'
+
+
 def test_a_test_says_what_a_mount_says(daemons, shop):
-    """Random commands to a mount; then a test of the domain that expects of each what came of it there."""
+    """Random commands to a mount; then a test of the domain that expects of each what came of it there, and that the
+    views show what they do there."""
     random = Random(7)
     shop.edit("aggregates/customer.lua", "customer.since = e.data.handle, e.data.name, e.time",
               "customer.since = e.data.handle, e.data.name, e.version")
     shop.edit("aggregates/stock.lua", "stock.sold_out = e.time", "stock.sold_out = e.version")
     mount = daemons(options=[shop.option]).start()
     steps, outcomes, seen = [], Counter(), 0
-    for _ in range(lib.size(600, 100)):
+    for _ in range(lib.size(600, 250)):
         command = any_command(random)
         if random.random() < 0.2:
             command = [command, *(any_command(random) for _ in range(random.choice([1, 2])))]
@@ -235,12 +286,17 @@ def test_a_test_says_what_a_mount_says(daemons, shop):
         else:
             events = ", ".join(f"event({lua(e['type'])}, {lua(e['data'])})" for e in new)
             steps.append(f"expect {{ {events} }}")
+        if random.random() < 0.1:
+            steps += expect_views(mount)
     for kind in ("customer", "stock", "order"):
         for name in os.listdir(mount.path(kind)):
             if os.path.isdir(mount.path(kind, name)):
                 steps.append(f"expect_state({lua(f'{kind}/{name}')}, {lua(state(mount, f'{kind}/{name}'))})")
+    steps += expect_views(mount)
+    said = "\n".join(steps)
+    assert said.count("expect_view") > 20 and 'expect_view("orders_by_status", "placed/' in said, said
     assert set(outcomes) == {"", "EPERM", "EINVAL", "ENOTUNIQ", "ESTALE", "EEXIST"}, outcomes
-    shop.put("tests/as_mounted.lua", body("\n".join(steps)))
+    shop.put("tests/as_mounted.lua", body(said))
     done = ctl("test", shop.path, "--only", "a test")
     assert done.out == "1 passed, 0 failed\n" and done.rc == 0, done
 
@@ -284,7 +340,8 @@ def test_tests_that_are_wrong_say_so(counter):
         (f'{when} expect_rejected "no"', "was accepted, not refused with EPERM"),
         (f'{when} expect_error "EWHAT"', "takes an errno"),
         (f"{when} expect {{ 7 }}", "events are made by event"),
-        (f"{when} expect_view('v', 'k', {{}})", "this release of esfs does not have them"),
+        (f"{when} expect_query('q', {{}}, {{}})", "this release of esfs does not test queries"),
+        (f'{when} expect "Added"', "expect takes a list of events"),
         ('when { aggregate = "c/1", type = "Dance" } expect {}', 'refused with EINVAL: c has no command "Dance"'),
         ('when { aggregate = "c/1", kind = "Add" } expect {}', 'unknown member "kind"'),
         (f'when {{ aggregate = "c/1", type = "Dance" }} {when} expect {{}}', "tests/c.lua:2: a test"),
