@@ -94,6 +94,13 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_QUERY] =              {NULL,                0,                    false, S_IFDIR | 0770, ACCESS_QUERY_EITHER, &directory, &query_ops},
     [NODE_QUERY_CALL] =         {"call",              NODE_QUERY,           false, S_IFREG | 0660, ACCESS_QUERY,  &control,   &query_call_ops},
     [NODE_QUERY_RESULT] =       {NULL,                0,                    false, S_IFREG | 0440, ACCESS_QUERY,  &content,   &query_result_ops},
+
+    [NODE_KAFKA] =              {"kafka",             NODE_CONTROL,         false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &kafka_ops},
+    [NODE_KAFKA_STATUS] =       {"status.json",       NODE_KAFKA,           false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &kafka_status_ops},
+    [NODE_KAFKA_PARKED] =       {"parked",            NODE_KAFKA,           false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &kafka_parked_ops},
+    [NODE_KAFKA_RETRY] =        {"retry",             NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_retry_ops},
+    [NODE_KAFKA_SKIPPED] =      {"skipped",           NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_skipped_ops},
+    [NODE_KAFKA_PARKED_EVENT] = {NULL,                0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &kafka_parked_event_ops},
 };
 /* clang-format on */
 
@@ -109,6 +116,8 @@ static bool tag_is_served(const struct fs *fs, enum node_tag tag) {
         return fs->views;
     if (tag >= NODE_QUERIES && tag <= NODE_QUERY_RESULT)
         return fs->queries;
+    if (tag >= NODE_KAFKA && tag <= NODE_KAFKA_PARKED_EVENT)
+        return fs->published;
     return true;
 }
 

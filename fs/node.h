@@ -145,5 +145,8 @@ extern const struct node_ops parked_retry_ops, parked_skipped_ops;             /
 extern const struct node_ops queries_ops, query_ops;                           /* node_queries.c */
 extern const struct node_ops query_result_ops;                                 /* node_result.c */
 extern const struct node_ops query_call_ops;                                   /* node_call.c */
+extern const struct node_ops kafka_ops, kafka_status_ops, kafka_parked_ops;    /* node_kafka.c */
+extern const struct node_ops kafka_parked_event_ops;                           /* node_kafka.c */
+extern const struct node_ops kafka_retry_ops, kafka_skipped_ops;               /* node_kafka.c */
 
 #endif
