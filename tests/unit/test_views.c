@@ -111,7 +111,7 @@ static int wait_for(struct answer *a) {
 static void barrier(struct fixture *f, const char *halted) {
     struct answer a = {0};
     sem_init(&a.came, 0, 0);
-    views_barrier(views(f), 120000, answered_text, &a);
+    views_barrier(views(f), 400000, answered_text, &a);
     assert_int_equal(wait_for(&a), 0);
     if (!strstr(a.text, halted))
         fail_msg("the barrier says %s, not %s", a.text, halted);
