@@ -83,21 +83,36 @@ int views_parked(struct views *vs, uint32_t no, uint64_t after, uint64_t *out, s
     return r < 0 ? r : (int)p.n;
 }
 
-/* Removes what was noted before, and notes what was parked in one build and is not in the other. */
+static bool has_position(const struct positions *p, uint64_t position) {
+    for (size_t low = 0, high = p->n; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (p->out[middle] == position)
+            return true;
+        if (p->out[middle] < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Notes what was parked in one build and is not in the other, and forgets what was noted before and is parked again.
+ * Notes outlast further rebuilds, as they wait for a person; when nobody has come for PARKED_MAX of them they all go.
+ */
 static int resolved_change(struct views *vs, uint32_t no, const struct positions *old, const struct positions *now,
                            struct positions *before, struct changes *changes, struct err *err) {
     struct view_key_bytes begin = view_key_begin(0, VIEW_CLASS_RESOLVED);
     view_key_add(&begin, no);
     int r = positions_read(vs, &begin, 2, 0, before, err);
+    bool full = before->n > PARKED_MAX;
     for (size_t i = 0; r == 0 && i < before->n; i++) {
         struct view_key_bytes key = resolved_key(no, before->out[i]);
-        r = changes_remove(changes, view_key_str(&key));
+        if (full || has_position(now, before->out[i]))
+            r = changes_remove(changes, view_key_str(&key));
     }
-    for (size_t i = 0, j = 0; r == 0 && i < old->n; i++) {
+    for (size_t i = 0; r == 0 && i < old->n; i++) {
         struct view_key_bytes key = resolved_key(no, old->out[i]);
-        while (j < now->n && now->out[j] < old->out[i])
-            j++;
-        if (j == now->n || now->out[j] != old->out[i])
+        if (!has_position(now, old->out[i]))
             r = changes_put(changes, view_key_str(&key), STR("1"));
     }
     return r;
