@@ -186,7 +186,7 @@ static inline bool consume_wait_for(struct consume_wait *w, int ms) {
     return called;
 }
 
-#define CONSUME_SOON 10000 /* ms: longer than anything takes */
+#define CONSUME_SOON 60000 /* ms: longer than anything takes, also on a disk that has stalled */
 #define CONSUME_NEVER 100  /* ms: after which a call that must not come would have come */
 
 /* --- errors */
