@@ -16,7 +16,8 @@
 #define WAIT_MS 1000
 #define ROOM_MS 250
 #define LOOK_EVERY 32 /* events between two looks at the clock */
-#define RATE_MS 500   /* that a figure of the rate is made of */
+#define ALONE_MAX 1024
+#define RATE_MS 500 /* that a figure of the rate is made of */
 
 struct work {
     struct work *next;
@@ -33,7 +34,8 @@ struct follower {
     /* the thread's own */
     uint64_t taken;     /* the last event that was taken in */
     uint64_t committed; /* ... and committed */
-    uint64_t alone;     /* this event is to be taken in, and committed, by itself */
+    uint64_t alone;     /* the events up to this one are to be taken in, and committed, each by itself */
+    uint64_t alone_n;   /* how many they were */
     uint64_t begun;     /* ms: when the first uncommitted event was taken in */
     uint64_t rate_from, rate_at;
 
@@ -172,9 +174,17 @@ static int commit(struct follower *f) {
     return 0;
 }
 
+/* Failures come in rows: while they do, more and more events are taken apart, so that not every second one has the
+ * batch before it taken in twice. */
+static void take_alone(struct follower *f, uint64_t position) {
+    bool in_a_row = f->alone_n > 0 && position - f->alone <= f->alone_n + 1; /* one more was alone by chance */
+    f->alone_n = !in_a_row ? 1 : f->alone_n < ALONE_MAX ? 2 * f->alone_n : ALONE_MAX;
+    f->alone = position + f->alone_n - 1;
+}
+
 static int event_take(struct follower *f, struct event *e) {
     struct err err = {0};
-    bool apart = e->position == f->alone;
+    bool apart = e->position <= f->alone;
     int r = apart ? commit(f) : 0;
     if (r != 0)
         return r;
@@ -184,7 +194,7 @@ static int event_take(struct follower *f, struct event *e) {
         f->begun = now_ms();
     r = f->options.ops->event(f->options.arg, e, alone, &err);
     if (r != 0 && !alone) { /* what came before it is good; what it has left half done is not */
-        f->alone = e->position;
+        take_alone(f, e->position);
         return again(f);
     }
     if (r != 0) {

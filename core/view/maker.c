@@ -159,6 +159,7 @@ int maker_commit(void *maker, uint64_t position, struct err *err) {
     m->touched = false;
     if (r < 0)
         return r;
+    parking_committed(&m->parking);
     meta_publish(m);
     if (!idle)
         views_moved(m->store->views);
@@ -175,7 +176,7 @@ void maker_abandon(void *maker) {
     changes_clear(&m->changes);
     m->touched = false;
     m->next = m->meta; /* this thread alone writes it */
-    if (parking_load(&m->parking, m->db, m->build, &err) < 0)
+    if (parking_revert(&m->parking, m->db, m->build, &err) < 0)
         store_report(m->store, m->follower_name, &err);
 }
 

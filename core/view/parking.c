@@ -42,6 +42,7 @@ static int append(struct parking *p, uint64_t position, struct str key) {
         free(copy);
         return -ENOMEM;
     }
+    p->changed = true;
     p->list[p->n] = (struct parked){position, {copy, copy ? key.n : 0}};
     if (copy && first_of(p, key) == p->n && table_put(&p->first, hash_of(key), (uint32_t)p->n) < 0) {
         free(copy);
@@ -78,6 +79,7 @@ int parking_load(struct parking *p, struct db *db, uint64_t build, struct err *e
     const struct db_iter_options options = {.upper = view_key_str(&to)};
     struct db_pair pair;
     clear(p);
+    p->changed = true;
     struct db_iter *it = db_iter_new(db, DB_VIEWS, &options);
     if (!it)
         return err_set(err, ENOMEM, "out of memory");
@@ -93,7 +95,19 @@ int parking_load(struct parking *p, struct db *db, uint64_t build, struct err *e
             r = db_iter_next(it, &pair, err);
     }
     db_iter_free(it);
-    return r == DB_NOT_FOUND ? 0 : r;
+    if (r == DB_NOT_FOUND) {
+        p->changed = false;
+        r = 0;
+    }
+    return r;
+}
+
+void parking_committed(struct parking *p) {
+    p->changed = false;
+}
+
+int parking_revert(struct parking *p, struct db *db, uint64_t build, struct err *err) {
+    return p->changed ? parking_load(p, db, build, err) : 0;
 }
 
 static uint64_t now(void) {
@@ -140,6 +154,7 @@ int parking_add(struct parking *p, uint64_t build, uint64_t position, struct str
 int parking_remove(struct parking *p, uint64_t build, size_t i, struct changes *changes) {
     struct view_key_bytes k = key_of(build, p->list[i].position, p->list[i].key);
     int r = changes_remove(changes, view_key_str(&k));
+    p->changed = true;
     free((char *)p->list[i].key.p);
     memmove(p->list + i, p->list + i + 1, (p->n - i - 1) * sizeof *p->list);
     p->n--;

@@ -21,10 +21,15 @@ struct parking {
     struct parked *list; /* by position */
     size_t n, cap;
     struct table first; /* key -> the first one of it */
+    bool changed;       /* since parking_load() or parking_committed() */
 };
 
 /* What is committed. 0 or a negative errno in words. */
 int parking_load(struct parking *p, struct db *db, uint64_t build, struct err *err);
+/* The changes made since are committed, too. */
+void parking_committed(struct parking *p);
+/* parking_load(), when there are changes since: a view that fails on everything must not read all of it each time. */
+int parking_revert(struct parking *p, struct db *db, uint64_t build, struct err *err);
 void parking_deinit(struct parking *p);
 
 /* Whether a key waits: then *position is that of the first event parked for it. */

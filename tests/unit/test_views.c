@@ -528,6 +528,9 @@ static void a_failing_key_halts_the_view_and_no_other(void **state) {
 }
 
 static void a_view_that_always_fails_halts(void **state) {
+#ifdef __SANITIZE_THREAD__
+    skip(); /* it loses count of frames that Lua's errors leave, and takes gigabytes for ever deeper stacks */
+#endif
     struct fixture *f = *state;
     struct channel *c = lib_channel(&f->l, "account", "1");
     char *text = malloc(12000 * 64), *at = text;
