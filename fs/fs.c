@@ -18,6 +18,7 @@ int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
     fs->governed = is_governed(store);
     fs->views = store_views(store);
     fs->queries = store_queries(store);
+    fs->consumers = store_consumers(store);
     fs->started = fs_now();
     atomic_init(&fs->lookups, 0);
     int r = handles_init(&fs->handles);
@@ -29,6 +30,9 @@ int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
     r = pendings_init(&fs->pendings);
     if (r < 0)
         goto no_pendings;
+    r = polls_init(&fs->polls);
+    if (r < 0)
+        goto no_polls;
     r = -ENOMEM;
     fs->moments = moments_new();
     if (!fs->moments)
@@ -46,6 +50,8 @@ no_locks:
 no_contents:
     moments_free(fs->moments);
 no_moments:
+    polls_deinit(&fs->polls);
+no_polls:
     pendings_deinit(&fs->pendings);
 no_pendings:
     deferred_deinit(&fs->deferred);
@@ -56,13 +62,14 @@ no_deferred:
 
 void fs_deinit(struct fs *fs) {
     /* A channel may be freed only when no write on it is under way; a store may be closed only when no domain is
-     * being loaded into it, and nobody waits for a view or a query. */
+     * being loaded into it, and nobody waits for a view, a query or events. */
     store_stop(fs->store);
     deferred_wait(&fs->deferred);
     locks_free(fs->locks);
     handles_deinit(&fs->handles);
     contents_free(fs->contents);
     moments_free(fs->moments);
+    polls_deinit(&fs->polls);
     pendings_deinit(&fs->pendings);
     deferred_deinit(&fs->deferred);
 }

@@ -3,10 +3,12 @@
 #ifndef ESFS_FS_H
 #define ESFS_FS_H
 
+#include "consumers.h"
 #include "handle.h"
 #include "lock.h"
 #include "lowlevel.h"
 #include "pending.h"
+#include "polled.h"
 #include "queries.h"
 #include "reload.h"
 #include "reply.h"
@@ -26,6 +28,7 @@ struct fs {
     struct index *index; /* the store's */
     struct views *views; /* the store's; NULL without a domain, like the next */
     struct queries *queries;
+    struct consumers *consumers; /* the store's */
     enum durability durability;
     bool shared;            /* others than the owner get in (allow_other) */
     bool governed;          /* by a domain: its lists say who may what */
@@ -35,6 +38,7 @@ struct fs {
     struct contents *contents;
     struct locks *locks;
     struct pendings pendings;
+    struct polls polls;
     struct handles handles;
     struct deferred deferred;
     atomic_uint lookups;      /* counter of ids of `commands` and `call` */

@@ -2,6 +2,7 @@
 
 #include "fs.h"
 #include "node_call.h"
+#include "node_consumers.h"
 
 #include <stdlib.h>
 
@@ -41,6 +42,7 @@ void handle_free(struct handle *h) {
         channel_free(h->channel);
     if (h->call)
         call_free(h->call);
+    consuming_free(h->consuming);
     content_text_unref(h->content);
     query_result_unref(h->result);
     buf_free(&h->text);

@@ -19,7 +19,8 @@
 #include <sys/queue.h>
 
 struct fs;
-struct call; /* node_call.h */
+struct call;      /* node_call.h */
+struct consuming; /* node_consumers.h */
 
 struct handle {
     LIST_ENTRY(handle) link;
@@ -33,6 +34,7 @@ struct handle {
     struct call *call;            /* a query's `call` */
     struct content_text *content; /* a view's file: what the reader is given, whatever becomes of the file */
     struct query_result *result;  /* a query's result, likewise */
+    struct consuming *consuming;  /* a consumer's file */
     bool direct;                  /* what it shows is not what the node does, so that the kernel must not keep it */
     fuse_req_t request;           /* the write that waits for its answer, while `writing` */
     atomic_bool writing;

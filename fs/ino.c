@@ -25,18 +25,20 @@
  *     query's                hash | number      24 + 16 bits
  *     content                a counter          56 bits
  *     barrier@<time>         milliseconds       56 bits
+ *     consumer's             consumer number    32 bits
+ *     parked by a consumer   its number         56 bits
  *
  * The top bit stays 0: some programs take an inode number for a signed one. Programs without large file support
  * cannot stat these numbers (EOVERFLOW), as on any large disk.
  *
  * Some kinds of node need more.
  *
- * `commands` (and a query's `call`) has many ids, one for each LOOKUP: a 12-bit counter above the number it belongs to.
- * The kernel locks an inode while it writes to it, and a write here lasts as long as a flush of the disk; with one id
- * all writers of a file would queue behind each other's flush instead of sharing one. With an id each they do not meet.
- * stat(2) shows the number without the counter, so that it remains one file to everybody else. The counter runs over an
- * odd number of values: an open makes two LOOKUPs, of which the second counts, and an even cycle would use half of
- * them.
+ * `commands` (and a query's `call`, and `ack` and `follow` of a consumer) has many ids, one for each LOOKUP: a 12-bit
+ * counter above the number it belongs to. The kernel locks an inode while it writes to it, and a write here lasts as
+ * long as a flush of the disk; with one id all writers of a file would queue behind each other's flush instead of
+ * sharing one. With an id each they do not meet. stat(2) shows the number without the counter, so that it remains one
+ * file to everybody else. The counter runs over an odd number of values: an open makes two LOOKUPs, of which the second
+ * counts, and an even cycle would use half of them.
  *
  * A moment is named by a text (`2h-ago`) that no number can hold. Its id is a hash of what it stands for, and a
  * table (node_at.c) knows it from its LOOKUP to its FORGET.
@@ -126,6 +128,19 @@ static const uint8_t payloads[NODE_TAGS] = {
     [NODE_QUERY] = PAYLOAD_QUERY,
     [NODE_QUERY_CALL] = PAYLOAD_QUERY,
     [NODE_QUERY_RESULT] = PAYLOAD_CONTENT,
+    [NODE_CONSUMERS] = PAYLOAD_ONE,
+    [NODE_CONSUMER] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_CONFIG] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_FOLLOW] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_FOLLOW_GROUP] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_PENDING] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_ACK] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_NACK] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_LAG] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_PARKED] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_RETRY] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_SKIPPED] = PAYLOAD_CONSUMER,
+    [NODE_CONSUMER_PARKED_EVENT] = PAYLOAD_SHELVED,
 };
 
 /* Without the counter. */
@@ -143,6 +158,8 @@ static const uint8_t payload_bits[] = {
     [PAYLOAD_QUERY] = INO_QUERY_BITS + INO_QUERY_HASH_BITS,
     [PAYLOAD_CONTENT] = INO_TAG_BITS,
     [PAYLOAD_TIMEOUT] = INO_TAG_BITS,
+    [PAYLOAD_CONSUMER] = 32,
+    [PAYLOAD_SHELVED] = INO_TAG_BITS,
 };
 
 enum node_payload ino_payload(enum node_tag tag) {
@@ -226,7 +243,7 @@ fuse_ino_t ino_of_hash(enum node_tag tag, uint64_t hash) {
 
 static bool tag_is_counted(enum node_tag tag) {
     return tag == NODE_ROOT_COMMANDS || tag == NODE_TYPE_COMMANDS || tag == NODE_AGGREGATE_COMMANDS ||
-           tag == NODE_QUERY_CALL;
+           tag == NODE_QUERY_CALL || tag == NODE_CONSUMER_ACK || tag == NODE_CONSUMER_FOLLOW_GROUP;
 }
 
 fuse_ino_t ino_of(struct node node) {

@@ -61,6 +61,19 @@ enum node_tag {
     NODE_QUERY = 81,
     NODE_QUERY_CALL = 82,
     NODE_QUERY_RESULT = 83,
+    NODE_CONSUMERS = 96,
+    NODE_CONSUMER = 97,
+    NODE_CONSUMER_CONFIG = 98,
+    NODE_CONSUMER_FOLLOW = 99,
+    NODE_CONSUMER_FOLLOW_GROUP = 100,
+    NODE_CONSUMER_PENDING = 101,
+    NODE_CONSUMER_ACK = 102,
+    NODE_CONSUMER_NACK = 103,
+    NODE_CONSUMER_LAG = 104,
+    NODE_CONSUMER_PARKED = 105,
+    NODE_CONSUMER_RETRY = 106,
+    NODE_CONSUMER_SKIPPED = 107,
+    NODE_CONSUMER_PARKED_EVENT = 108,
     NODE_TAGS = 128
 };
 
@@ -80,6 +93,8 @@ enum node_payload {
     PAYLOAD_QUERY,     /* a query's number, and a hash of its name: node_queries.c */
     PAYLOAD_CONTENT,   /* a number that content.c gave it */
     PAYLOAD_TIMEOUT,   /* milliseconds */
+    PAYLOAD_CONSUMER,  /* a consumer's number */
+    PAYLOAD_SHELVED,   /* the number of an event that a consumer has parked */
 };
 
 /* A node of the tree, decoded. `no` is the number of what it belongs to. */
@@ -121,9 +136,9 @@ uint64_t ino_hash_end(uint64_t h, unsigned bits);
 /* The number of a node that is shown by a hash of INO_TAG_BITS (views and queries). */
 fuse_ino_t ino_of_hash(enum node_tag tag, uint64_t hash);
 
-/* The node id of all but `commands` and `call`, and what stat(2) shows of all that is not shown by a hash. */
+/* The node id of all but those with a counter (ino.c), and what stat(2) shows of all that is not shown by a hash. */
 fuse_ino_t ino_of(struct node node);
-/* A node id with the counter in it for those two, ino_of() for the others. */
+/* A node id with the counter in it for those, ino_of() for the others. */
 fuse_ino_t ino_fresh(struct node node, uint32_t counter);
 /* False when no node can have this id. Whether the thing exists is another question. */
 bool ino_parse(fuse_ino_t ino, struct node *out);

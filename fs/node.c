@@ -25,6 +25,9 @@ static const struct node_caching growing = {.direct_io = true, .blksize = 1 << 2
  * each open (ino.c). */
 static const struct node_caching control = {.direct_io = true, .nonseekable = true, .blksize = 1 << 20};
 
+/* A read of it may wait, while the one who reads writes. */
+static const struct node_caching stream = {.direct_io = true, .nonseekable = true, .stream = true, .blksize = 1 << 20};
+
 /* The name of a directory may be kept: a name that was not there is asked again each time (negative entries are
  * not cached), so a type or an aggregate that a command creates shows up by itself; and a name that is there goes
  * away by rmdir only, which comes through the one kernel tree that this daemon serves and tells it. Its number is
@@ -94,6 +97,20 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_QUERY] =              {NULL,                0,                    false, S_IFDIR | 0770, ACCESS_QUERY_EITHER, &directory, &query_ops},
     [NODE_QUERY_CALL] =         {"call",              NODE_QUERY,           false, S_IFREG | 0660, ACCESS_QUERY,  &control,   &query_call_ops},
     [NODE_QUERY_RESULT] =       {NULL,                0,                    false, S_IFREG | 0440, ACCESS_QUERY,  &content,   &query_result_ops},
+
+    [NODE_CONSUMERS] =          {"consumers",         NODE_ROOT,            false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumers_ops},
+    [NODE_CONSUMER] =           {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &consumer_ops},
+    [NODE_CONSUMER_CONFIG] =    {"config.json",       NODE_CONSUMER,        false, S_IFREG | 0640, ACCESS_MODE,   &growing,   &consumer_config_ops},
+    [NODE_CONSUMER_FOLLOW] =    {"follow",            NODE_CONSUMER,        true,  S_IFREG | 0440, ACCESS_MODE,   &stream,    &consumer_follow_ops},
+    [NODE_CONSUMER_FOLLOW_GROUP] = {"follow",         NODE_CONSUMER,        true,  S_IFREG | 0660, ACCESS_MODE,   &stream,    &consumer_group_ops},
+    [NODE_CONSUMER_PENDING] =   {"pending",           NODE_CONSUMER,        false, S_IFREG | 0440, ACCESS_MODE,   &stream,    &consumer_pending_ops},
+    [NODE_CONSUMER_ACK] =       {"ack",               NODE_CONSUMER,        false, S_IFREG | 0660, ACCESS_MODE,   &growing,   &consumer_ack_ops},
+    [NODE_CONSUMER_NACK] =      {"nack",              NODE_CONSUMER,        false, S_IFREG | 0220, ACCESS_MODE,   &control,   &consumer_nack_ops},
+    [NODE_CONSUMER_LAG] =       {"lag",               NODE_CONSUMER,        false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &consumer_lag_ops},
+    [NODE_CONSUMER_PARKED] =    {"parked",            NODE_CONSUMER,        false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &consumer_parked_ops},
+    [NODE_CONSUMER_RETRY] =     {"retry",             NODE_CONSUMER_PARKED, false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumer_retry_ops},
+    [NODE_CONSUMER_SKIPPED] =   {"skipped",           NODE_CONSUMER_PARKED, false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumer_skipped_ops},
+    [NODE_CONSUMER_PARKED_EVENT] = {NULL,             0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &consumer_parked_event_ops},
 };
 /* clang-format on */
 
@@ -125,14 +142,15 @@ bool node_is_there(struct fs *fs, const struct node *node) {
     return tag_is_served(fs, node->tag) && (!ops->there || ops->there(fs, node));
 }
 
-/* A fixed name of the directory. */
+/* A fixed name of the directory; of several kinds with this name at most one is there. */
 static bool node_find_fixed(struct fs *fs, const struct node *dir, struct str name, struct node *child) {
     for (int tag = 0; tag < NODE_TAGS; tag++) {
         const struct node_kind *k = &kinds[tag];
         if (!k->name || k->parent != dir->tag || !name_is(name, k->name))
             continue;
         *child = (struct node){(enum node_tag)tag, dir->no};
-        return node_is_there(fs, child);
+        if (node_is_there(fs, child))
+            return true;
     }
     return false;
 }
@@ -235,7 +253,8 @@ void node_opened(fuse_req_t req, const struct node *node, struct handle *h) {
         .nonseekable = k->caching->nonseekable,
         .noflush = !k->ops->flush,
     };
+    int r = k->caching->stream ? reply_open_stream(req, &fi) : fuse_reply_open(req, &fi);
     /* An open that was given up in the meantime is never released. */
-    if (fuse_reply_open(req, &fi) < 0)
+    if (r < 0)
         handle_free(h);
 }

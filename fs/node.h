@@ -10,6 +10,7 @@
 /* How the kernel may cache a node and what its files can do. */
 struct node_caching {
     bool direct_io, keep_cache, nonseekable;
+    bool stream; /* nonseekable, and a read that waits keeps no write on its descriptor waiting */
     double entry_timeout, attr_timeout; /* seconds */
     blksize_t blksize;
 };
@@ -48,10 +49,13 @@ struct node_ops {
     int (*open)(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out);
     void (*open_later)(struct fs *fs, const struct node *node, fuse_req_t req);
     ssize_t (*read)(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n);
-    void (*read_later)(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, size_t n);
+    void (*read_later)(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, size_t n, int flags);
     void (*write)(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
                   size_t n);
     int (*flush)(struct handle *h);
+    /* What poll(2) says; takes over the handle, if there is one, to tell when that changes. Without it: always ready.
+     */
+    unsigned (*poll)(struct fs *fs, const struct node *node, struct handle *h, struct fuse_pollhandle *handle);
     /* Appends the text of a symlink. */
     int (*readlink)(struct fs *fs, const struct node *node, struct buf *out);
     /* Attributes with a name: appends the value of one (nothing: there is none), or all names, each with a zero byte
@@ -145,5 +149,12 @@ extern const struct node_ops parked_retry_ops, parked_skipped_ops;             /
 extern const struct node_ops queries_ops, query_ops;                           /* node_queries.c */
 extern const struct node_ops query_result_ops;                                 /* node_result.c */
 extern const struct node_ops query_call_ops;                                   /* node_call.c */
+extern const struct node_ops consumers_ops, consumer_ops, consumer_config_ops; /* node_consumers.c */
+extern const struct node_ops consumer_ack_ops, consumer_nack_ops;              /* node_consumers.c */
+extern const struct node_ops consumer_lag_ops;                                 /* node_consumers.c */
+extern const struct node_ops consumer_follow_ops, consumer_group_ops;          /* node_follow.c */
+extern const struct node_ops consumer_pending_ops;                             /* node_follow.c */
+extern const struct node_ops consumer_parked_ops, consumer_parked_event_ops;   /* node_shelf.c */
+extern const struct node_ops consumer_retry_ops, consumer_skipped_ops;         /* node_shelf.c */
 
 #endif

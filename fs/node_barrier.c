@@ -102,7 +102,9 @@ static void barrier_done(void *arg, int result, struct str text) {
     free(b);
 }
 
-static void barrier_read(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, size_t n) {
+static void barrier_read(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, size_t n,
+                         int flags) {
+    (void)flags;
     uint64_t timeout = node->tag == NODE_CONTROL_BARRIER_TIMED ? node->no : 0;
     if (barrier_answer(h, req, n))
         return;

@@ -204,6 +204,16 @@ int node_parent(struct fs *fs, const struct node *dir, struct node *out) {
     case NODE_QUERY:
         *out = (struct node){NODE_QUERIES, 1};
         break;
+    case NODE_CONSUMER:
+        *out = (struct node){NODE_CONSUMERS, 1};
+        break;
+    case NODE_CONSUMER_PARKED:
+        *out = (struct node){NODE_CONSUMER, dir->no};
+        break;
+    case NODE_CONSUMER_RETRY:
+    case NODE_CONSUMER_SKIPPED:
+        *out = (struct node){NODE_CONSUMER_PARKED, dir->no};
+        break;
     default:
         *out = (struct node){NODE_ROOT, 1};
     }

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,7 +340,7 @@ static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t n, off_t offset, str
     if (r < 0)
         reply_result(req, r);
     else if (node_kind(node.tag)->ops->read_later)
-        node_kind(node.tag)->ops->read_later(fs_of(req), &node, handle_of(fi), req, n);
+        node_kind(node.tag)->ops->read_later(fs_of(req), &node, handle_of(fi), req, n, fi->flags);
     else
         read_now(req, &node, handle_of(fi), offset, n);
 }
@@ -353,6 +354,22 @@ static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t 
         r = -EPERM;
     if (r == 0)
         node_kind(node.tag)->ops->write(fs_of(req), &node, handle_of(fi), req, bytes, n);
+    else
+        reply_result(req, r);
+}
+
+/* Left out, it would be the kernel's guess for every file from the first time on. */
+static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *handle) {
+    struct node node;
+    int r = node_of_ino(fs_of(req), ino, &node);
+    if (r == 0 && node_kind(node.tag)->ops->poll) {
+        fuse_reply_poll(req, node_kind(node.tag)->ops->poll(fs_of(req), &node, handle_of(fi), handle));
+        return;
+    }
+    if (handle)
+        fuse_pollhandle_destroy(handle);
+    if (r == 0)
+        fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
     else
         reply_result(req, r);
 }
@@ -462,6 +479,7 @@ const struct fuse_lowlevel_ops fs_ops = {
     .open = ops_open,
     .read = ops_read,
     .write = ops_write,
+    .poll = ops_poll,
     .flush = ops_flush,
     .fsync = ops_fsync,
     .fsyncdir = ops_fsync,

@@ -3,6 +3,7 @@
 #include "fs.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 int pendings_init(struct pendings *ps) {
     LIST_INIT(&ps->list);
@@ -27,30 +28,59 @@ static void pending_interrupted(fuse_req_t req, void *data) {
     LIST_FOREACH(p, &ps->list, link)
     if (p->req == req)
         break;
+    /* What cannot be stopped any more is looked at again, for this interrupt, if it starts again. */
+    if (p && p->stop && !p->stop->stop(p))
+        p = NULL;
+    bool over = p && p->stop;
     if (p)
         pending_remove(p);
     pthread_mutex_unlock(&ps->lock);
     if (p)
         fuse_reply_err(req, EINTR);
+    if (over) {
+        pending_end(p);
+        free(p);
+    }
+}
+
+/* The lock keeps the answer away until all is in place. */
+static int pending_enter(struct pending *p, fuse_req_t req) {
+    struct pendings *ps = &p->fs->pendings;
+    pthread_mutex_lock(&ps->lock);
+    /* An interrupt that came before there was anything to find has left this mark; a later one will find it. */
+    int r = fuse_req_interrupted(req) ? -EINTR : p->stop ? p->stop->start(p) : 0;
+    if (r == 0) {
+        p->req = req;
+        LIST_INSERT_HEAD(&ps->list, p, link);
+    }
+    pthread_mutex_unlock(&ps->lock);
+    return r;
+}
+
+static int begin(struct pending *p, struct fs *fs, fuse_req_t req) {
+    deferred_begin(&fs->deferred);
+    if (!req)
+        return 0;
+    /* Before it is in the list: from then on somebody else may answer the request and free it. */
+    fuse_req_interrupt_func(req, pending_interrupted, &fs->pendings);
+    int r = pending_enter(p, req);
+    if (r < 0)
+        deferred_end(&fs->deferred);
+    return r;
 }
 
 int pending_begin(struct pending *p, struct fs *fs, fuse_req_t req) {
-    *p = (struct pending){.fs = fs, .req = req};
-    if (!req) {
-        deferred_begin(&fs->deferred);
-        return 0;
-    }
-    /* Before it is in the list: from then on somebody else may answer the request and free it. */
-    fuse_req_interrupt_func(req, pending_interrupted, &fs->pendings);
-    pthread_mutex_lock(&fs->pendings.lock);
-    /* An interrupt that came before there was anything to find has left this mark; a later one will find it. */
-    bool interrupted = fuse_req_interrupted(req);
-    if (!interrupted) {
-        LIST_INSERT_HEAD(&fs->pendings.list, p, link);
-        deferred_begin(&fs->deferred);
-    }
-    pthread_mutex_unlock(&fs->pendings.lock);
-    return interrupted ? -EINTR : 0;
+    *p = (struct pending){.fs = fs};
+    return begin(p, fs, req);
+}
+
+int pending_begin_stoppable(struct pending *p, struct fs *fs, fuse_req_t req, const struct pending_stop *stop) {
+    *p = (struct pending){.fs = fs, .stop = stop};
+    return begin(p, fs, req);
+}
+
+int pending_again(struct pending *p, fuse_req_t req) {
+    return pending_enter(p, req);
 }
 
 fuse_req_t pending_take(struct pending *p) {

@@ -3,6 +3,7 @@
 #include "index.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 
 /* The kernel drops a reply whose errno is 512 or more, and its caller then hangs for ever. */
 #define ERRNO_LIMIT 512
@@ -23,6 +24,14 @@ int reply_stale(int found) {
 
 int reply_absent(int found) {
     return found == INDEX_NONE ? -ENOENT : found;
+}
+
+int reply_open_stream(fuse_req_t req, const struct fuse_file_info *fi) {
+    const struct fuse_open_out out = {
+        .fh = fi->fh,
+        .open_flags = FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM | (fi->noflush ? FOPEN_NOFLUSH : 0),
+    };
+    return fuse_reply_buf(req, (const char *)&out, sizeof out);
 }
 
 int deferred_init(struct deferred *d) {

@@ -18,6 +18,10 @@ int reply_stale(int found);
 /* What a look-up by name says when there is none. */
 int reply_absent(int found);
 
+/* Answers an open as fuse_reply_open() does, of a direct_io file without positions that reads and writes side by side:
+ * libfuse 3.14 has no word for that. */
+int reply_open_stream(fuse_req_t req, const struct fuse_file_info *fi);
+
 struct deferred {
     pthread_mutex_t lock;
     pthread_cond_t none;

@@ -47,12 +47,19 @@ static int subject_of_content(struct fs *fs, const struct node *node, uint32_t *
     return r;
 }
 
+static int type_of_shelved(struct fs *fs, uint64_t no, uint32_t *type_no) {
+    struct consumer_parked p;
+    int r = reply_stale(consumers_parked_by_id(fs->consumers, no, &p));
+    return r == 0 ? type_of_event(fs, p.position, type_no) : r;
+}
+
 int rights_subject(struct fs *fs, const struct node *node, uint32_t *subject) {
     *subject = 0;
     switch (ino_payload(node->tag)) {
     case PAYLOAD_NONE:
     case PAYLOAD_ONE:
     case PAYLOAD_TIMEOUT:
+    case PAYLOAD_CONSUMER:
         return 0;
     case PAYLOAD_TYPE:
     case PAYLOAD_SCHEMA:
@@ -74,6 +81,8 @@ int rights_subject(struct fs *fs, const struct node *node, uint32_t *subject) {
         return query_no(fs, node, subject);
     case PAYLOAD_CONTENT:
         return subject_of_content(fs, node, subject);
+    case PAYLOAD_SHELVED:
+        return type_of_shelved(fs, node->no, subject);
     }
     return -ESTALE;
 }

@@ -457,7 +457,7 @@ def test_a_reader_copies_the_tree(orders, place):
 
 def test_without_a_domain_there_is_none_of_it(mount):
     mount.append("", command(aggregate="order/1"))
-    assert set(os.listdir(mount.mnt)) == {".esfs", "commands", "log.ndjson", "rejections.ndjson", "order"}
+    assert set(os.listdir(mount.mnt)) == {".esfs", "commands", "log.ndjson", "rejections.ndjson", "order", "consumers"}
     assert set(os.listdir(mount.path("order/1"))) == {"commands", "events", "events.ndjson", "version"}
     assert "reload" not in os.listdir(mount.path(".esfs"))
     for name in ("schemas", "order/1/views", "order/1/stream.ndjson", "order/1/at/1/state.json", ".esfs/reload"):

@@ -28,7 +28,7 @@ RESERVED_TYPE = ["commands", "log.ndjson", "rejections.ndjson"]
 
 
 def listed(mount, *names):
-    return set(os.listdir(mount.path(*names))) - set(RESERVED_TYPE) - {".esfs"}
+    return set(os.listdir(mount.path(*names))) - set(RESERVED_TYPE) - {".esfs", "consumers"}
 
 
 # --- what is a name

@@ -88,7 +88,7 @@ def test_entry_types_agree_with_stat(tree):
 
 def test_aggregates_and_types_are_listed_in_any_shell(tree):
     assert tree.ok("echo order/*/events/*-Placed.json | wc -w") == "12"
-    assert tree.ok("ls -d */ | xargs") == "item/ order/"
+    assert tree.ok("ls -d */ | xargs") == "consumers/ item/ order/"
     assert tree.ok("find . -name '*-*.json' | wc -l") == "14"
 
 

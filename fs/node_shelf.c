@@ -1,0 +1,128 @@
+/* parked/ of a consumer: the events that it could not handle. `mv parked/P.json parked/retry/` has one given again, and
+ * there it stays until it is acknowledged; into parked/skipped/ says that it is done with. */
+#include "node_consumers.h"
+#include "node_dir.h"
+#include "node_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define FILE_NAME_CHARS (EVENT_POSITION_CHARS + 5)
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool position_of_name(struct str name, uint64_t *out) {
+    struct str digits;
+    *out = 0;
+    if (!name_without_json(name, &digits) || digits.n != EVENT_POSITION_CHARS)
+        return false;
+    for (size_t i = 0; i < digits.n; i++) {
+        int digit = hex_digit(digits.p[i]);
+        if (digit < 0)
+            return false;
+        *out = *out << 4 | (uint64_t)digit;
+    }
+    return true;
+}
+
+/* --- the directories: parked/ has what is parked, retry/ what is to be given again, skipped/ nothing */
+
+static int shelf_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    struct consumer_info c;
+    int r = consumer_of_node(fs, node, &c);
+    if (r == 0)
+        out->time = c.time;
+    return r;
+}
+
+static int shelf_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+                      struct node_stat *stat) {
+    (void)req;
+    struct consumer_parked p;
+    uint64_t position;
+    if (!position_of_name(name, &position))
+        return -ENOENT;
+    int r = reply_absent(consumers_parked_at(fs->consumers, (uint32_t)dir->no, position, &p));
+    if (r == 0 && p.again != (dir->tag == NODE_CONSUMER_RETRY))
+        r = -ENOENT;
+    if (r < 0)
+        return r;
+    *child = (struct node){NODE_CONSUMER_PARKED_EVENT, p.id};
+    r = node_stat(fs, child, stat);
+    return r == -ESTALE ? -ENOENT : r;
+}
+
+static int shelf_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
+    return consumers_parked(l->fs->consumers, (uint32_t)dir->no, dir->tag == NODE_CONSUMER_RETRY, after, out, n);
+}
+
+static bool shelf_add(struct listing *l, const void *element) {
+    const struct consumer_parked *p = element;
+    char name[FILE_NAME_CHARS + 1];
+    snprintf(name, sizeof name, "%016" PRIx64 ".json", p->position);
+    const struct node node = {NODE_CONSUMER_PARKED_EVENT, p->id};
+    return listing_add(l, name, &node, NULL, LISTING_NUMBERED + p->position);
+}
+
+_Static_assert(offsetof(struct consumer_parked, position) == 0, "struct numbered");
+
+static int shelf_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
+    (void)fs;
+    static const struct numbered kind = {sizeof(struct consumer_parked), shelf_fetch, shelf_add};
+    return listing_numbered(out, dir, after, &kind, NULL);
+}
+
+static void shelf_take(struct fs *fs, const struct node *dir, const struct node *from, struct str name,
+                       fuse_req_t req) {
+    struct node child;
+    struct node_stat stat;
+    uint64_t position;
+    bool from_shelf = from->tag == NODE_CONSUMER_PARKED || from->tag == NODE_CONSUMER_RETRY;
+    if (!from_shelf || from->tag == dir->tag || from->no != dir->no || !position_of_name(name, &position)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    int r = shelf_find(fs, from, name, req, &child, &stat);
+    if (r == 0 && dir->tag == NODE_CONSUMER_RETRY)
+        r = reply_absent(consumers_retry(fs->consumers, (uint32_t)dir->no, position));
+    else if (r == 0)
+        r = reply_absent(consumers_skip(fs->consumers, (uint32_t)dir->no, position));
+    reply_result(req, r);
+}
+
+const struct node_ops consumer_parked_ops = {.stat = shelf_stat, .find = shelf_find, .list = shelf_list};
+const struct node_ops consumer_retry_ops = {
+    .stat = shelf_stat, .find = shelf_find, .list = shelf_list, .take = shelf_take};
+const struct node_ops consumer_skipped_ops = {.stat = shelf_stat, .take = shelf_take};
+
+/* --- <position>.json */
+
+static int parked_render(struct fs *fs, const struct node *node, struct buf *out) {
+    struct consumer_parked p;
+    int r = reply_stale(consumers_parked_by_id(fs->consumers, node->no, &p));
+    return r < 0 ? r : reply_stale(consumers_parked_text(fs->consumers, &p, out));
+}
+
+/* As old as the parking. */
+static int parked_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    struct consumer_parked p;
+    int r = reply_stale(consumers_parked_by_id(fs->consumers, node->no, &p));
+    if (r < 0)
+        return r;
+    out->time = p.time;
+    return snapshot_size(parked_render, fs, node, &out->size);
+}
+
+static ssize_t parked_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
+                           size_t n) {
+    return snapshot_read(parked_render, fs, node, h, offset, out, n);
+}
+
+const struct node_ops consumer_parked_event_ops = {
+    .stat = parked_stat, .costly = true, .open = text_open, .read = parked_read};
