@@ -580,12 +580,12 @@ struct crowd {
     atomic_int faults;
 };
 
-/* True when there is news, or he has changed his mind. */
+/* False when no news came. Whoever changes his mind twice waits nevertheless. */
 static bool crowd_wait(struct reader *r, bool gives_up) {
     struct consume_wait w;
     consume_wait_begin(&w, r);
     if (gives_up && reader_unwait(&w.wait))
-        return true;
+        consume_wait_begin(&w, r);
     if (!consume_wait_for(&w, CONSUME_SOON) && reader_unwait(&w.wait))
         return false;
     return consume_wait_for(&w, CONSUME_SOON);
