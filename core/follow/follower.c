@@ -36,6 +36,7 @@ struct follower {
     uint64_t committed; /* ... and committed */
     uint64_t alone;     /* the events up to this one are to be taken in, and committed, each by itself */
     uint64_t alone_n;   /* how many they were */
+    uint64_t looks;     /* at whether a commit is due */
     uint64_t begun;     /* ms: when the first uncommitted event was taken in */
     uint64_t rate_from, rate_at;
 
@@ -208,17 +209,17 @@ static int event_take(struct follower *f, struct event *e) {
 }
 
 /* Whether what is uncommitted has waited long enough. */
-static bool is_due(struct follower *f, uint64_t n) {
+static bool is_due(struct follower *f) {
     if (f->options.ops->full && f->options.ops->full(f->options.arg))
         return true;
-    return n % LOOK_EVERY == 0 && now_ms() - f->begun > COMMIT_MS;
+    return ++f->looks % LOOK_EVERY == 0 && now_ms() - f->begun > COMMIT_MS;
 }
 
 /* The events of a chunk that come next, up to `head`. 0, FOLLOW_AGAIN, FOLLOW_HALT or a negative errno. */
 static int chunk_take(struct follower *f, const struct chunk *c, uint64_t head) {
     struct chunk_walk walk;
     struct event e;
-    uint64_t first = c->header.first_position, n = 0;
+    uint64_t first = c->header.first_position;
     if (first + c->header.n_events <= f->taken + 1)
         return 0;
     if (chunk_walk_begin(&walk, c, (uint32_t)(f->taken + 1 - first)) != 0)
@@ -228,7 +229,7 @@ static int chunk_take(struct follower *f, const struct chunk *c, uint64_t head) 
         if (r != 0)
             return r < 0 ? r : 0;
         r = event_take(f, &e);
-        if (r == 0 && is_due(f, ++n))
+        if (r == 0 && is_due(f))
             r = commit(f);
         if (r != 0)
             return r;

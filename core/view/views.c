@@ -77,12 +77,18 @@ void side_meta(const struct side *side, struct build_meta *out) {
         *out = side->stored;
 }
 
-bool side_has_caught_up(struct views *vs, const struct side *side) {
-    struct follower_status status;
-    if (!side->follower)
+/* A writer may outrun every view for hours: what has got as far as what serves need not reach the head of the log. */
+bool view_has_caught_up(struct views *vs, const struct view *v) {
+    struct follower_status now = {.state = FOLLOWER_HALTED}, beside;
+    if (!v->beside.follower)
         return false;
-    follower_status(side->follower, &status);
-    return status.state == FOLLOWER_LIVE && status.position >= feed_position(&vs->store->feed);
+    if (v->now.follower)
+        follower_status(v->now.follower, &now);
+    follower_status(v->beside.follower, &beside);
+    if (beside.state != FOLLOWER_LIVE && beside.state != FOLLOWER_CATCHING_UP)
+        return false;
+    return beside.position >= feed_position(&vs->store->feed) ||
+           (now.state != FOLLOWER_HALTED && beside.position >= now.position && now.position > 0);
 }
 
 void views_fail(struct views *vs, const struct err *err) {

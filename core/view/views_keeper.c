@@ -165,7 +165,7 @@ void views_barrier(struct views *vs, uint64_t timeout, views_barrier_done *done,
 static struct view *view_ready(struct views *vs, struct side *old) {
     struct view *v;
     LIST_FOREACH(v, &vs->list, link)
-    if (v->beside.build && side_has_caught_up(vs, &v->beside)) {
+    if (v->beside.build && view_has_caught_up(vs, v)) {
         view_change_over(vs, v, old);
         return v;
     }

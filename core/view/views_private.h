@@ -96,8 +96,8 @@ struct view *view_by_no(struct views *vs, uint32_t no);
 void side_meta(const struct side *side, struct build_meta *out);
 /* The new build serves from now on; *old is what did, to be ended by side_end() without the lock. */
 void view_change_over(struct views *vs, struct view *v, struct side *old);
-/* Whether what is beside has everything. */
-bool side_has_caught_up(struct views *vs, const struct side *side);
+/* Whether what is beside has everything, or as much as what serves. */
+bool view_has_caught_up(struct views *vs, const struct view *v);
 
 /* --- without it */
 

@@ -570,6 +570,30 @@ static void a_changed_view_is_built_beside_the_one_that_serves(void **state) {
     shows(f, "sums", "all", "{\"n\":100}\n");
 }
 
+static void a_changed_view_takes_over_from_one_that_never_arrives(void **state) {
+    struct fixture *f = *state;
+    const char *text = "return { init = function() return { n = 0 } end, key = function() return '%s' end,\n"
+                       "  on = { Was = function(v) for i = 1, %d do v.n = i end end } }";
+    char lua[256];
+    snprintf(lua, sizeof lua, text, "old", 3000000);
+    lib_domain_put(&f->domain, "views/slow.lua", lua);
+    reload(f);
+    send(f, "1", "{\"key\":\"a\"}");
+    settle(f);
+    uint64_t before = info(f, "slow").build;
+    for (int i = 0; i < 2000; i++)
+        send(f, "1", "{\"key\":\"a\"}");
+    snprintf(lua, sizeof lua, text, "new", 700000);
+    lib_domain_put(&f->domain, "views/slow.lua", lua);
+    reload(f);
+    while (info(f, "slow").build == before)
+        usleep(1000);
+    status_has(f, "slow", "{\"state\":\"catching-up\"}");
+    settle(f);
+    shows(f, "slow", "old", NULL);
+    shows(f, "slow", "new", "{\"n\":700000}\n");
+}
+
 static void a_view_that_is_gone_is_removed_and_can_come_back(void **state) {
     struct fixture *f = *state;
     struct view_info v;
@@ -780,6 +804,7 @@ int main(void) {
         TEST(nothing_is_kept_of_an_event_that_halts_the_view),
         TEST(a_view_that_always_fails_halts),
         TEST(a_changed_view_is_built_beside_the_one_that_serves),
+        TEST(a_changed_view_takes_over_from_one_that_never_arrives),
         TEST(a_view_that_is_gone_is_removed_and_can_come_back),
         TEST(a_changed_evolve_builds_what_follows_the_type_anew),
         TEST(a_barrier_can_run_out_of_time),
