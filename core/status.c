@@ -3,6 +3,7 @@
 
 #include "domain.h"
 #include "event.h"
+#include "kafka.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -142,6 +143,17 @@ int store_status(struct store *s, struct buf *out) {
     return put(out, object);
 }
 
+/* Where to and from which file; the file's properties are nobody's business. */
+static void put_kafka(const struct kafka_options *o, json_t *object) {
+    if (!o)
+        return;
+    json_t *kafka = json_object();
+    json_object_set_new(kafka, "brokers", o->brokers ? json_string(o->brokers) : json_null());
+    json_object_set_new(kafka, "config", o->config ? json_string(o->config) : json_null());
+    json_object_set_new(kafka, "flush_seconds", json_integer(o->flush_seconds));
+    json_object_set_new(object, "kafka", kafka);
+}
+
 int store_config(struct store *s, struct buf *out) {
     static const char *const durability[] = {"commit", "fsync", "os"};
     json_t *object = json_object();
@@ -153,5 +165,6 @@ int store_config(struct store *s, struct buf *out) {
     json_object_set_new(object, "max_command", number(s->options.max_command));
     json_object_set_new(object, "read_only", json_boolean(s->options.read_only));
     put_domain(s, object);
+    put_kafka(s->options.kafka, object);
     return put(out, object);
 }

@@ -5,6 +5,7 @@
 #include "digest.h"
 #include "event.h"
 #include "handlers.h"
+#include "kafka.h"
 #include "query_life.h"
 #include "renders.h"
 #include "store_parts.h"
@@ -208,6 +209,8 @@ static int open_db(struct store *s, struct err *err) {
         r = index_open(&s->index, s->db, home_id(s->home), options.read_only, err);
     if (r == 0)
         r = check_head(s, err);
+    if (r == 0)
+        r = kafka_check(s, err);
     return r;
 }
 
@@ -270,6 +273,7 @@ static void release(struct store *s) {
     queries_free(s->queries);
     views_free(s->views);
     consumers_free(s->consumers);
+    kafka_free(s->kafka);
     sequencer_free(s->sequencer);
     log_free(s->log);
     index_close(s->index);
@@ -307,6 +311,13 @@ static void warn_domain(struct store *s) {
                    "they are");
 }
 
+/* A store that is read-only because its disk is full is mounted all the same. */
+static int publish(struct store *s, struct err *err) {
+    if (s->options.read_only)
+        return err_set(err, EINVAL, "kafka: a store that is opened read-only is not published");
+    return s->read_only[0] ? 0 : kafka_new(&s->kafka, s, s->options.kafka, err);
+}
+
 int store_open(struct store **out, const char *path, const struct store_options *options, struct err *err) {
     struct store *s = calloc(1, sizeof *s);
     if (!s)
@@ -326,6 +337,8 @@ int store_open(struct store **out, const char *path, const struct store_options 
         r = start_domain(s, err);
     else if (r == 0)
         warn_domain(s);
+    if (r == 0 && s->options.kafka)
+        r = publish(s, err);
     if (r < 0) {
         release(s);
         return r;
@@ -340,6 +353,7 @@ void store_stop(struct store *s) {
     if (s->views)
         views_stop(s->views);
     consumers_stop(s->consumers);
+    kafka_stop(s->kafka);
 }
 
 int store_close(struct store *s) {
@@ -350,6 +364,8 @@ int store_close(struct store *s) {
     pthread_mutex_unlock(&s->adopting);
     int views = views_free(s->views);
     s->views = NULL;
+    kafka_free(s->kafka);
+    s->kafka = NULL;
     sequencer_free(s->sequencer);
     s->sequencer = NULL;
     bool writable = !s->read_only[0] && !s->failure.code;
@@ -364,6 +380,10 @@ int store_close(struct store *s) {
 
 struct index *store_index(struct store *s) {
     return s->index;
+}
+
+struct kafka *store_kafka(struct store *s) {
+    return s->kafka;
 }
 
 struct journal *store_rejections(struct store *s) {

@@ -26,6 +26,8 @@
 
 struct store;
 struct domain; /* domain.h */
+struct kafka;  /* kafka.h */
+struct kafka_options;
 
 enum durability {
     DURABILITY_COMMIT, /* a write returns when it is on disk */
@@ -49,6 +51,8 @@ struct store_options {
     bool assert_format;         /* `format` in schemas is an assertion */
     uint32_t snapshot_every;    /* events of an aggregate between snapshots of its state; 0: the default */
     size_t states_max;          /* bytes of live states; 0: the default */
+
+    const struct kafka_options *kafka; /* what is published to Kafka; NULL: nothing */
 
     /* Called with each line worth an operator's attention (no newline). May be NULL. From any thread. */
     void (*log)(void *arg, int priority, const char *line); /* priority as in syslog(3) */
@@ -105,6 +109,9 @@ void store_stop(struct store *s);
 bool store_may_read(struct store *s, uint32_t type_no, const struct identity *who);
 /* The same of a type by its name, which need not be there (yet). */
 bool store_may_read_type(struct store *s, struct str type, const struct identity *who);
+
+/* The publisher; NULL: nothing is published, or the store is not written to. */
+struct kafka *store_kafka(struct store *s);
 
 /* Makes everything acknowledged so far durable (fsync of a `commands` file). Blocks. 0 or -EIO. */
 int store_sync(struct store *s);

@@ -21,6 +21,7 @@
 
 struct turn;
 struct views;
+struct kafka;
 
 struct store {
     struct store_options options;
@@ -49,6 +50,7 @@ struct store {
     struct views *views;      /* NULL without a domain */
     struct queries *queries;  /* NULL without a domain */
     struct consumers *consumers;
+    struct kafka *kafka; /* the publisher; NULL: there is none */
 };
 
 /* Loads the domain's directory and brings it into force; see store_reload(). */

@@ -34,6 +34,8 @@ int text_stat_event(struct store *s, uint64_t position, struct text_event *out);
  * age ("90s-ago", "2h-ago"; units s m h d w). Gives the versions that are meant: 1..that for a moment, from..to
  * for "2..3". -ENOENT past the end or when it is none of these. `to` is 0 when nothing had happened yet. */
 int text_when(struct store *s, uint64_t aggregate, struct str when, uint64_t *from, uint64_t *to);
+/* Such a time or age, in microseconds. False when it is neither. */
+bool text_time(struct str when, uint64_t *out);
 
 /* Size and last time of versions from..to. 0 or negative errno. */
 int text_stat_range(struct store *s, uint64_t aggregate, uint64_t from, uint64_t to, uint64_t *size, uint64_t *time);

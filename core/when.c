@@ -105,6 +105,10 @@ static bool parse_age(struct str s, uint64_t *out) {
     return false;
 }
 
+bool text_time(struct str when, uint64_t *out) {
+    return parse_time(when, out) || parse_age(when, out);
+}
+
 static int version_of_time(struct store *s, uint64_t aggregate, uint64_t time, uint64_t *to) {
     struct index_entry entry;
     struct err err = {0};
@@ -140,5 +144,5 @@ int text_when(struct store *s, uint64_t aggregate, struct str when, uint64_t *fr
     if (parse_versions(when, from, to))
         return *to <= now.version ? 0 : -ENOENT;
     *from = 1;
-    return parse_time(when, &time) || parse_age(when, &time) ? version_of_time(s, aggregate, time, to) : -ENOENT;
+    return text_time(when, &time) ? version_of_time(s, aggregate, time, to) : -ENOENT;
 }

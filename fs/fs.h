@@ -32,6 +32,7 @@ struct fs {
     enum durability durability;
     bool shared;            /* others than the owner get in (allow_other) */
     bool governed;          /* by a domain: its lists say who may what */
+    bool published;         /* to Kafka */
     struct ownership owner; /* of the mount */
     uint64_t started;       /* microseconds; the time of what never had an event */
     struct moments *moments;

@@ -74,6 +74,7 @@ static int mount_store(struct mount *m, struct err *err) {
     }
     m->fs.durability = m->options.engine.durability;
     m->fs.shared = m->options.shared;
+    m->fs.published = m->options.engine.kafka != NULL;
     m->fs.ready = mount_ready;
     m->fs.ready_arg = m;
     m->fs.log = logger_line;

@@ -111,6 +111,13 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_CONSUMER_RETRY] =     {"retry",             NODE_CONSUMER_PARKED, false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumer_retry_ops},
     [NODE_CONSUMER_SKIPPED] =   {"skipped",           NODE_CONSUMER_PARKED, false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumer_skipped_ops},
     [NODE_CONSUMER_PARKED_EVENT] = {NULL,             0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &consumer_parked_event_ops},
+
+    [NODE_KAFKA] =              {"kafka",             NODE_CONTROL,         false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &kafka_ops},
+    [NODE_KAFKA_STATUS] =       {"status.json",       NODE_KAFKA,           false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &kafka_status_ops},
+    [NODE_KAFKA_PARKED] =       {"parked",            NODE_KAFKA,           false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &kafka_parked_ops},
+    [NODE_KAFKA_RETRY] =        {"retry",             NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_retry_ops},
+    [NODE_KAFKA_SKIPPED] =      {"skipped",           NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_skipped_ops},
+    [NODE_KAFKA_PARKED_EVENT] = {NULL,                0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &kafka_parked_event_ops},
 };
 /* clang-format on */
 
@@ -126,6 +133,8 @@ static bool tag_is_served(const struct fs *fs, enum node_tag tag) {
         return fs->views;
     if (tag >= NODE_QUERIES && tag <= NODE_QUERY_RESULT)
         return fs->queries;
+    if (tag >= NODE_KAFKA && tag <= NODE_KAFKA_PARKED_EVENT)
+        return fs->published;
     return true;
 }
 

@@ -32,6 +32,13 @@ const char options_help[] =
     "  -o assert_format      `format` in JSON schemas refuses what does not have it\n"
     "  -o snapshot_every=N   keep an aggregate's state every N events (100)\n"
     "  -o states=SIZE        memory for states that are in use (256M)\n"
+    "  -o kafka=HOST:PORT    publish the events to Kafka; several times for several brokers\n"
+    "  -o kafka-config=FILE  properties of librdkafka, name=value lines (SASL, TLS, and any other)\n"
+    "  -o kafka-topic=NAME   the topic, {type} in it stands for the aggregate type (esfs.{type})\n"
+    "  -o kafka-mode=MODE    binary (the default) or structured, as CloudEvents has them\n"
+    "  -o kafka-filter=TYPE  only events of this type, or TYPE/EVENT; several times for several\n"
+    "  -o kafka-since=WHEN   ... and from this position or time on\n"
+    "  -o kafka-flush=N      wait N seconds at most for what is under way when unmounting (10)\n"
     "  -o loglevel=LEVEL     error, warning, info (the default) or debug\n"
     "  -o ro                 read only\n"
     "  -o allow_other        let other users in, as the modes of the files say\n"
@@ -167,6 +174,9 @@ static const char *value_of(const char *option, const char *name) {
 
 static int read_option(struct options *o, const char *option, struct err *err) {
     const char *value;
+    int r = options_kafka_read(&o->kafka, option, err);
+    if (r != OPTION_OTHER)
+        return r;
     if ((value = value_of(option, "durability")))
         return read_durability(o, value, err);
     if ((value = value_of(option, "loglevel")))
@@ -282,6 +292,8 @@ int options_read(struct options *o, int argc, char **argv, struct err *err) {
     }
     if (r == 0)
         r = read_paths(o, argc - optind, argv + optind, err);
+    if (r == 0)
+        r = options_kafka_end(&o->kafka, &o->engine.kafka, err);
     if (r == 0 && (add_names(o) < 0 || (debug && fuse_opt_add_arg(&o->fuse, "-d") < 0)))
         r = err_set(err, ENOMEM, "out of memory");
     return r;
@@ -292,4 +304,5 @@ void options_free(struct options *o) {
     free(o->store);
     free(o->mountpoint);
     free(o->domain);
+    options_kafka_free(&o->kafka);
 }

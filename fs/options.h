@@ -5,6 +5,7 @@
 
 #include "err.h"
 #include "lowlevel.h"
+#include "options_kafka.h"
 #include "store.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ struct options {
     bool help, version;       /* asked for; nothing else is set */
     bool shared;              /* allow_other or allow_root */
     int loglevel;             /* priorities of syslog(3) up to this one are shown */
+    struct options_kafka kafka;
     struct store_options engine;
     struct fuse_args fuse; /* what libfuse and the kernel are told; owned */
 };

@@ -9,6 +9,7 @@ int verify_main(int argc, char **argv);
 int cat_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
 int rebuild_main(int argc, char **argv);
+int kafka_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int test_main(int argc, char **argv);

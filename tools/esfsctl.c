@@ -18,6 +18,8 @@ static const struct {
     {"cat", cat_main, "Prints the events of the store, of a type or of an aggregate", true},
     {"stat", stat_main, "Prints the store's status", true},
     {"rebuild", rebuild_main, "Makes everything that is derived again from the log", true},
+    {"kafka", kafka_main, "Compares what is in Kafka with the log (verify), or says from where to publish (seek)",
+     true},
     {"bench", bench_main, "Measures the engine on this machine, in a store of its own", false},
     {"check", check_main, "Checks a domain directory, as loading it would, and says what looks forgotten", false},
     {"test", test_main, "Runs the tests of a domain directory", false},

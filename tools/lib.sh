@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034
 build_packages=(gcc g++ libc6-dev meson ninja-build pkg-config librocksdb-dev libsodium-dev libjansson-dev
-  libsimdjson-dev libintelrdfpmath-dev liblua5.4-dev libpcre2-dev libfuse3-dev fuse3)
+  libsimdjson-dev libintelrdfpmath-dev liblua5.4-dev libpcre2-dev librdkafka-dev libfuse3-dev fuse3)
 
 # Prefix of what is done as the caller of sudo, not as root; start.sh sets it.
 user=()

@@ -4,7 +4,7 @@
 #   tools/test.sh [--quick] [--cycles N] [PART...]
 #
 #   PART       gate    format, lint, gcc release build, unit tests; when it fails, nothing else is run
-#              fs      the tests on a real mount, of the release build
+#              fs      the tests on a real mount, of the release build, and with a real Kafka broker
 #              clang   another compiler, -O0 with assertions: build, unit tests
 #              asan    all tests again under AddressSanitizer and UndefinedBehaviorSanitizer
 #              tsan    what has threads, under ThreadSanitizer
@@ -19,7 +19,10 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 test_packages=(clang clang-format libclang-rt-14-dev libcmocka-dev libsqlite3-dev python3-pytest
   python3-pytest-timeout shellcheck jq acl attr rsync rocksdb-tools restic borgbackup e2fsprogs procps strace
-  python3-jsonschema python3-pip)
+  python3-jsonschema python3-pip kcat)
+# Any Java will do for a broker, and any Maven to get it.
+command -v java >/dev/null || test_packages+=(default-jre-headless)
+command -v mvn >/dev/null || test_packages+=(maven)
 
 passed=0 failed=0 skipped=0 quick='' parts=()
 export ESFS_CYCLES=${ESFS_CYCLES:-200}
@@ -91,7 +94,7 @@ part_gate() {
 part_fs() {
   build gcc --buildtype=release -Dbench=true || return 0
   check gcc --suite fs
-  [ -n "$quick" ] || check gcc --suite crash --suite faults
+  [ -n "$quick" ] || check gcc --suite crash --suite faults --suite kafka
 }
 
 part_clang() {

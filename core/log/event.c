@@ -12,7 +12,8 @@
 #define PIECE_SUBJECT "\",\"subject\":\""
 #define PIECE_TIME "\",\"time\":\""
 #define PIECE_CONTENT "\",\"datacontenttype\":\"application/json"
-#define PIECE_SCHEMA "\",\"dataschema\":\"/schemas/"
+#define SCHEMAS_ROOT "/schemas/"
+#define PIECE_SCHEMA "\",\"dataschema\":\"" SCHEMAS_ROOT
 #define PIECE_SEQUENCE "\",\"sequence\":\""
 #define PIECE_VERSION "\",\"version\":"
 #define PIECE_POSITION ",\"position\":\""
@@ -254,6 +255,18 @@ struct str event_source(const struct event *e, struct arena *a) {
     *at++ = '/';
     put_url(at, e->aggregate_id);
     return (struct str){text, n};
+}
+
+struct str event_dataschema(const struct event *e, struct arena *a) {
+    if (!e->schema)
+        return (struct str){"", 0};
+    size_t before = BYTES(PIECE_SCHEMA) - BYTES(SCHEMAS_ROOT);
+    size_t n = BYTES(PIECE_SCHEMA) + url_size(e->aggregate_type) + 1 + url_size(e->type) + 1 + decimal_size(e->schema);
+    char *text = arena_alloc(a, n);
+    if (!text)
+        return (struct str){NULL, 0};
+    put_schema(text, e);
+    return (struct str){text + before, n - before};
 }
 
 size_t event_file_name(uint64_t version, struct str type, char *out) {

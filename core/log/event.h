@@ -48,6 +48,8 @@ void event_time(uint64_t time, char *out);
 void event_position(uint64_t position, char *out);
 /* `source` as the event shows it ("/order/1001"); in the arena, p is NULL when out of memory. */
 struct str event_source(const struct event *e, struct arena *a);
+/* `dataschema` likewise; empty without a schema. */
+struct str event_dataschema(const struct event *e, struct arena *a);
 /* What `correlationid` and `causationid` show when they were not given; empty: the event's own id, and none. */
 struct str event_correlation(const struct event *e);
 struct str event_causation(const struct event *e);

@@ -1,0 +1,178 @@
+#include "kafka_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int properties_make(struct kafka *k, struct err *err) {
+    const struct kafka_options *o = &k->options;
+    int r = o->config ? kafka_properties_read(&k->properties, o->config, err) : 0;
+    const char *there = kafka_properties_find(&k->properties, "bootstrap.servers");
+    if (r < 0)
+        return r;
+    if (o->brokers && there)
+        return err_set(err, EINVAL, "kafka=%s: %s names brokers too (bootstrap.servers)", o->brokers, o->config);
+    if (o->brokers && kafka_properties_put(&k->properties, "bootstrap.servers", o->brokers) < 0)
+        return err_set(err, ENOMEM, "out of memory");
+    if (!o->brokers && !there && !kafka_properties_find(&k->properties, "test.mock.num.brokers"))
+        return err_set(err, EINVAL, "kafka-config=%s: no brokers are named there (bootstrap.servers)", o->config);
+    return 0;
+}
+
+static void release(struct kafka *k) {
+    for (struct kafka_topic *t; (t = k->topics);) {
+        k->topics = t->next;
+        free(t);
+    }
+    for (struct kafka_request *q; (q = k->requests);) {
+        k->requests = q->next;
+        free(q);
+    }
+    kafka_shelf_free(&k->shelf);
+    kafka_window_free(&k->window);
+    kafka_properties_free(&k->properties);
+    kafka_settings_free(&k->settings);
+    arena_free(&k->arena);
+    json_parser_free(k->parser);
+    free(k->by_type);
+    free(k->answers);
+    pthread_cond_destroy(&k->changed);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}
+
+static int prepare(struct kafka *k, struct err *err) {
+    k->parser = json_parser_new();
+    if (!k->parser)
+        return err_set(err, ENOMEM, "out of memory");
+    int r = kafka_settings_make(&k->settings, &k->options, err);
+    if (r == 0)
+        r = properties_make(k, err);
+    return r == 0 ? kafka_load(k, err) : r;
+}
+
+/* librdkafka says what it thinks of the properties when the thread makes a producer. */
+static int start(struct kafka *k, struct err *err) {
+    int r = pthread_create(&k->thread, NULL, kafka_run, k);
+    if (r != 0)
+        return err_set(err, r, "kafka: a thread cannot be started: errno %d", r);
+    pthread_setname_np(k->thread, "kafka");
+    pthread_mutex_lock(&k->lock);
+    while (!k->begun)
+        pthread_cond_wait(&k->changed, &k->lock);
+    pthread_mutex_unlock(&k->lock);
+    if (k->begin_result < 0) {
+        pthread_join(k->thread, NULL);
+        *err = k->begin_err;
+    }
+    return k->begin_result;
+}
+
+int kafka_new(struct kafka **out, struct store *store, const struct kafka_options *options, struct err *err) {
+    struct kafka *k = calloc(1, sizeof *k);
+    if (!k)
+        return err_set(err, ENOMEM, "out of memory");
+    k->store = store;
+    k->options = *options;
+    k->requests_end = &k->requests;
+    atomic_init(&k->stopping, false);
+    atomic_init(&k->woken, false);
+    pthread_mutex_init(&k->lock, NULL);
+    pthread_cond_init(&k->changed, NULL);
+    int r = prepare(k, err);
+    if (r == 0)
+        r = start(k, err);
+    if (r < 0)
+        release(k);
+    else
+        *out = k;
+    return r;
+}
+
+void kafka_stop(struct kafka *k) {
+    if (!k)
+        return;
+    atomic_store(&k->stopping, true);
+    feed_wake(&k->store->feed, &k->woken);
+}
+
+void kafka_free(struct kafka *k) {
+    if (!k)
+        return;
+    kafka_stop(k);
+    pthread_join(k->thread, NULL);
+    pthread_mutex_lock(&k->lock);
+    while (k->skips > 0) /* the log will answer, and they come back here */
+        pthread_cond_wait(&k->changed, &k->lock);
+    pthread_mutex_unlock(&k->lock);
+    release(k);
+}
+
+/* --- requests */
+
+/* Takes it over. */
+static void request_put(struct kafka *k, struct kafka_request *q) {
+    pthread_mutex_lock(&k->lock);
+    bool ended = k->ended;
+    if (!ended) {
+        *k->requests_end = q;
+        k->requests_end = &q->next;
+    }
+    pthread_mutex_unlock(&k->lock);
+    if (!ended) {
+        feed_wake(&k->store->feed, &k->woken);
+        return;
+    }
+    q->done(q->arg, -ESHUTDOWN);
+    free(q);
+}
+
+static struct kafka_request *request_new(struct kafka *k, bool skipped, uint64_t position, kafka_done *done,
+                                         void *arg) {
+    struct kafka_request *q = malloc(sizeof *q);
+    if (q)
+        *q = (struct kafka_request){NULL, k, skipped, position, done, arg};
+    return q;
+}
+
+static bool is_parked(struct kafka *k, uint64_t position) {
+    pthread_mutex_lock(&k->lock);
+    bool yes = kafka_shelf_find(&k->shelf, position) != NULL;
+    pthread_mutex_unlock(&k->lock);
+    return yes;
+}
+
+void kafka_retry(struct kafka *k, uint64_t position, kafka_done *done, void *arg) {
+    struct kafka_request *q = request_new(k, false, position, done, arg);
+    if (q)
+        request_put(k, q);
+    else
+        done(arg, -ENOMEM);
+}
+
+/* In the thread of the log's writer: it only passes on. */
+static void skip_noted(void *arg, enum outcome outcome) {
+    struct kafka_request *q = arg;
+    struct kafka *k = q->kafka;
+    if (outcome == OUTCOME_OK) {
+        request_put(k, q);
+    } else {
+        q->done(q->arg, -outcome_errno(outcome));
+        free(q);
+    }
+    pthread_mutex_lock(&k->lock);
+    k->skips--;
+    pthread_cond_broadcast(&k->changed);
+    pthread_mutex_unlock(&k->lock);
+}
+
+void kafka_skip(struct kafka *k, uint64_t position, const struct caller *caller, kafka_done *done, void *arg) {
+    struct kafka_request *q = is_parked(k, position) ? request_new(k, true, position, done, arg) : NULL;
+    if (!q) {
+        done(arg, is_parked(k, position) ? -ENOMEM : -ENOENT);
+        return;
+    }
+    pthread_mutex_lock(&k->lock);
+    k->skips++;
+    pthread_mutex_unlock(&k->lock);
+    store_skip(k->store, STR(KAFKA_FOLLOWER), position, caller, skip_noted, q);
+}

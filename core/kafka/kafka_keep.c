@@ -1,0 +1,275 @@
+/* The cursor and the shelf, and how they are made durable: always together, in one batch, so that the cursor never
+ * passes an event that is neither acknowledged nor parked. */
+#include "kafka_private.h"
+
+#include "array.h"
+#include "kafka_data.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* --- reading */
+
+/* For a message: the lines side by side, without the last newline. */
+static void one_line(struct str text, char *out, size_t size) {
+    size_t n = text.n > 0 ? text.n - 1 : 0;
+    if (n >= size)
+        n = size - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = text.p[i] == '\n' ? ' ' : text.p[i];
+    out[n] = '\0';
+}
+
+static int settings_check(const struct kafka_settings *now, struct str before, struct err *err) {
+    char texts[2][160];
+    struct str text = str_of(now->text);
+    if (!before.n || str_eq(before, text))
+        return 0;
+    one_line(before, texts[0], sizeof texts[0]);
+    one_line(text, texts[1], sizeof texts[1]);
+    return err_set(err, EEXIST,
+                   "kafka: what is in Kafka was published with %s, and now it would be %s: `esfsctl kafka seek STORE "
+                   "POSITION` says behind which position that begins",
+                   texts[0], texts[1]);
+}
+
+static int cut_short(struct store *s, uint64_t position, struct err *err) {
+    struct index_head head;
+    index_head(s->index, &head);
+    if (position <= head.position)
+        return 0;
+    return err_set(err, EUCLEAN,
+                   "%s: the log was cut short: it ends at position %016" PRIx64
+                   ", but Kafka was given events up to position %016" PRIx64,
+                   home_path(s->home), head.position, position);
+}
+
+int kafka_check(struct store *store, struct err *err) {
+    struct kafka_meta meta;
+    struct buf text = {0};
+    uint64_t parked;
+    int r = kafka_meta_load(store->db, &meta, &text, err);
+    buf_free(&text);
+    if (r != 0)
+        return r == DB_NOT_FOUND ? 0 : r;
+    r = kafka_parked_last(store->db, &parked, err);
+    return r < 0 ? r : cut_short(store, meta.position > parked ? meta.position : parked, err);
+}
+
+/* Those that the log says to pass over: a crash may have come between its record and the shelf's. */
+static int drop_skipped(struct kafka *k) {
+    int r = 0;
+    for (size_t i = k->shelf.n; r == 0 && i-- > 0;)
+        if (index_skip_find(k->store->index, STR(KAFKA_FOLLOWER), k->shelf.list[i].position) == 0)
+            r = kafka_shelf_remove(&k->shelf, k->shelf.list[i].position);
+    return r;
+}
+
+int kafka_load(struct kafka *k, struct err *err) {
+    struct kafka_meta meta = {0};
+    struct buf text = {0};
+    int r = kafka_meta_load(k->store->db, &meta, &text, err);
+    if (r == 0) {
+        r = settings_check(&k->settings, meta.settings, err);
+        k->save_settings = meta.settings.n == 0;
+    } else if (r == DB_NOT_FOUND) {
+        k->save_settings = true;
+        r = 0;
+    }
+    buf_free(&text);
+    if (r == 0)
+        r = kafka_parked_load(k->store->db, &k->shelf, err);
+    if (r == 0 && (drop_skipped(k) < 0 || kafka_window_init(&k->window, meta.position) < 0))
+        r = err_set(err, ENOMEM, "out of memory");
+    k->saved = k->figures.cursor = meta.position;
+    k->shelf_moved = k->shelf.n > 0;
+    return r;
+}
+
+/* --- writing */
+
+struct batch {
+    struct arena arena;
+    struct db_change *list;
+    size_t n;
+};
+
+static int batch_add(struct batch *b, struct str key, const struct buf *value) {
+    struct str copies[2] = {arena_copy(&b->arena, key), {NULL, 0}};
+    if (value)
+        copies[1] = arena_copy(&b->arena, buf_str(value));
+    if (!copies[0].p || (value && (value->oom || !copies[1].p)))
+        return -ENOMEM;
+    b->list[b->n++] =
+        (struct db_change){.family = DB_CURSORS, .key = copies[0], .value = copies[1], .remove = value == NULL};
+    return 0;
+}
+
+static int batch_shelf(struct batch *b, const struct kafka_shelf *shelf) {
+    char key[KAFKA_KEY_PARKED_BYTES];
+    struct buf value = {0};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < shelf->n_changed; i++) {
+        const struct kafka_parked *p = kafka_shelf_find(shelf, shelf->changed[i]);
+        buf_clear(&value);
+        if (p)
+            kafka_parked_put(p, &value);
+        r = batch_add(b, kafka_key_parked(shelf->changed[i], key), p ? &value : NULL);
+    }
+    buf_free(&value);
+    return r;
+}
+
+static int batch_meta(struct batch *b, const struct kafka *k) {
+    const struct kafka_meta meta = {k->window.cursor, str_of(k->settings.text)};
+    struct buf value = {0};
+    kafka_meta_put(&meta, &value);
+    int r = batch_add(b, KAFKA_KEY_META, &value);
+    buf_free(&value);
+    return r;
+}
+
+/* The disk's reserve is for the log: the cursor waits until there is room. */
+static bool has_room(struct store *s) {
+    struct statvfs v;
+    return store_statvfs(s, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= store_reserve_bytes(s);
+}
+
+static int batch_write(struct kafka *k, struct err *err) {
+    struct batch b = {.list = calloc(k->shelf.n_changed + 1, sizeof *b.list)};
+    int r = b.list ? batch_shelf(&b, &k->shelf) : -ENOMEM;
+    if (r == 0)
+        r = batch_meta(&b, k);
+    if (r < 0)
+        err_set(err, ENOMEM, "out of memory");
+    if (r == 0) {
+        r = db_write(k->store->db, b.list, b.n, false, err);
+        if (r < 0)
+            sequencer_fail(k->store->sequencer, err);
+    }
+    arena_free(&b.arena);
+    free(b.list);
+    return r;
+}
+
+static void answers_give(struct kafka *k) {
+    for (size_t i = 0; i < k->n_answers; i++)
+        k->answers[i].done(k->answers[i].arg, k->answers[i].result);
+    k->n_answers = 0;
+}
+
+static void write_out(struct kafka *k) {
+    struct err err = {0};
+    if (store_read_only(k->store)) {
+        err_set(&err, EROFS, "the store has become read-only");
+        kafka_halt(k, &err);
+    } else if (!k->figures.halted.code && has_room(k->store)) {
+        if (batch_write(k, &err) < 0) {
+            kafka_halt(k, &err);
+            return;
+        }
+        k->saved = k->window.cursor;
+        k->save_settings = false;
+        k->shelf.n_changed = 0;
+    }
+    k->saved_at = kafka_now_ms();
+}
+
+void kafka_save(struct kafka *k, bool now) {
+    bool cursor = k->window.cursor != k->saved || k->save_settings;
+    bool due = now || k->n_answers > 0 || kafka_now_ms() - k->saved_at >= KAFKA_SAVE_MS;
+    if (due && (cursor || k->shelf.n_changed > 0))
+        write_out(k);
+    answers_give(k);
+}
+
+void kafka_answer(struct kafka *k, kafka_done *done, void *arg, int result) {
+    if (!done)
+        return;
+    if (ARRAY_ROOM(k->answers, k->n_answers, k->answers_cap))
+        k->answers[k->n_answers++] = (struct kafka_answer){done, arg, result};
+    else
+        done(arg, result);
+}
+
+void kafka_answer_all(struct kafka *k, int result) {
+    for (size_t i = 0; i < k->shelf.n; i++) {
+        struct kafka_parked *p = &k->shelf.list[i];
+        kafka_answer(k, p->done, p->arg, result);
+        p->done = NULL;
+    }
+}
+
+void kafka_halt(struct kafka *k, const struct err *err) {
+    if (k->figures.halted.code)
+        return;
+    pthread_mutex_lock(&k->lock);
+    k->figures.halted = *err;
+    pthread_mutex_unlock(&k->lock);
+    kafka_answer_all(k, -EROFS);
+    store_report(k->store, "nothing more is published to Kafka", err);
+}
+
+/* --- the shelf */
+
+bool kafka_is_full(const struct kafka *k) {
+    return k->shelf.n >= KAFKA_PARKED_MAX;
+}
+
+static void out_of_memory(struct kafka *k) {
+    struct err err;
+    err_set(&err, ENOMEM, "out of memory");
+    kafka_halt(k, &err);
+}
+
+int kafka_park(struct kafka *k, const struct event *e, const struct err *why) {
+    if (kafka_is_full(k))
+        return -EDQUOT;
+    struct kafka_parked p = {.position = e->position, .aggregate = e->aggregate, .refused = why != NULL};
+    if (why) {
+        p.attempts = 1;
+        p.time = store_now();
+        p.why = strdup(why->text);
+    }
+    pthread_mutex_lock(&k->lock);
+    int r = why && !p.why ? -ENOMEM : kafka_shelf_add(&k->shelf, &p, true);
+    pthread_mutex_unlock(&k->lock);
+    if (r < 0) {
+        out_of_memory(k);
+        return r;
+    }
+    kafka_window_done(&k->window, e->position);
+    k->shelf_moved = true;
+    if (why)
+        kafka_tell_refusal(k, e->position, why);
+    return 0;
+}
+
+static void settle(struct kafka *k, struct kafka_parked *p, int result) {
+    if (p->doubted)
+        k->doubted--;
+    p->doubted = p->retried = false;
+    kafka_answer(k, p->done, p->arg, result);
+    p->done = NULL;
+}
+
+void kafka_unpark(struct kafka *k, struct kafka_parked *p, int result) {
+    settle(k, p, result);
+    pthread_mutex_lock(&k->lock);
+    int r = kafka_shelf_remove(&k->shelf, p->position);
+    pthread_mutex_unlock(&k->lock);
+    k->shelf_moved = true;
+    if (r < 0)
+        out_of_memory(k);
+}
+
+void kafka_refuse_again(struct kafka *k, struct kafka_parked *p, const struct err *why) {
+    pthread_mutex_lock(&k->lock);
+    int r = kafka_shelf_refuse(&k->shelf, p, why->text, store_now());
+    pthread_mutex_unlock(&k->lock);
+    kafka_tell_refusal(k, p->position, why);
+    settle(k, p, -EIO);
+    if (r < 0)
+        out_of_memory(k);
+}

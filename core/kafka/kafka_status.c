@@ -1,0 +1,223 @@
+/* What is shown of the publisher: .esfs/kafka/status.json, and the files of parked events. */
+#include "kafka_private.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#define SIZE_STEP 1024
+
+static json_t *number(uint64_t v) {
+    return json_integer((json_int_t)v);
+}
+
+static json_t *position_text(uint64_t position) {
+    char text[EVENT_POSITION_CHARS];
+    event_position(position, text);
+    return json_stringn(text, sizeof text);
+}
+
+static json_t *time_text(uint64_t time) {
+    char text[EVENT_TIME_CHARS];
+    event_time(time, text);
+    return json_stringn(text, sizeof text);
+}
+
+/* Filled up with spaces, so that its size seldom changes between being asked for and being read (tar minds). */
+static int put(struct buf *out, json_t *object) {
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(object);
+    if (!text)
+        return -ENOMEM;
+    buf_put_text(out, text);
+    while (!out->oom && (out->n + 1) % SIZE_STEP)
+        buf_put_char(out, ' ');
+    buf_put_char(out, '\n');
+    free(text);
+    return out->oom ? -ENOMEM : 0;
+}
+
+/* --- status.json */
+
+struct view {
+    struct kafka_figures figures;
+    uint64_t head;
+    size_t parked;
+};
+
+static bool is_full(const struct view *v) {
+    return v->parked >= KAFKA_PARKED_MAX;
+}
+
+static const char *state_word(const struct view *v) {
+    if (v->figures.halted.code || is_full(v))
+        return "halted";
+    if (v->figures.trouble.count > 0)
+        return "waiting";
+    return v->figures.caught_up || v->figures.cursor == v->head ? "live" : "catching-up";
+}
+
+/* How long the event after a position has waited. */
+static double seconds_behind(struct kafka *k, uint64_t position) {
+    struct text_event e;
+    uint64_t now = store_now();
+    if (text_stat_event(k->store, position + 1, &e) != 0 || e.time >= now)
+        return 0;
+    return (double)(now - e.time) / 1e6;
+}
+
+static void put_reason(const struct view *v, json_t *object) {
+    if (v->figures.halted.code)
+        json_object_set_new(object, "reason", json_string(v->figures.halted.text));
+    else if (is_full(v))
+        json_object_set_new(object, "reason",
+                            json_sprintf("%zu events are parked: nothing more is sent until some are gone", v->parked));
+}
+
+static void put_error(const struct kafka_trouble *t, json_t *object) {
+    if (!t->since)
+        return;
+    json_t *error = json_object();
+    json_object_set_new(error, "error", json_string(t->err.text));
+    json_object_set_new(error, "since", time_text(t->since));
+    json_object_set_new(error, "last", time_text(t->last));
+    json_object_set_new(error, "over", json_boolean(t->count == 0));
+    json_object_set_new(object, "last_error", error);
+}
+
+static json_t *topics_array(struct kafka *k) {
+    json_t *list = json_array();
+    pthread_mutex_lock(&k->lock);
+    for (const struct kafka_topic *t = k->topics; t; t = t->next) {
+        json_t *topic = json_object();
+        json_object_set_new(topic, "topic", json_string(t->name));
+        json_object_set_new(topic, "acknowledged", number(t->acknowledged));
+        json_object_set_new(topic, "refused", number(t->refused));
+        json_array_insert_new(list, 0, topic); /* the list has the newest first */
+    }
+    pthread_mutex_unlock(&k->lock);
+    return list;
+}
+
+static void put_settings(struct kafka *k, json_t *object) {
+    const char *brokers = kafka_properties_find(&k->properties, "bootstrap.servers");
+    json_object_set_new(object, "brokers", json_string(brokers ? brokers : ""));
+    json_object_set_new(object, "topic", json_string(k->settings.topic));
+    json_object_set_new(object, "mode", json_string(k->settings.structured ? "structured" : "binary"));
+    if (k->settings.n_filters) {
+        json_t *filters = json_array();
+        for (size_t i = 0; i < k->settings.n_filters; i++) {
+            const struct kafka_filter *f = &k->settings.filters[i];
+            json_array_append_new(filters, json_sprintf("%.*s%s%.*s", (int)f->type.n, f->type.p, f->event.n ? "/" : "",
+                                                        (int)f->event.n, f->event.p));
+        }
+        json_object_set_new(object, "filter", filters);
+    }
+    if (k->settings.since_time)
+        json_object_set_new(object, "since", time_text(k->settings.since_time));
+    else if (k->settings.since_position)
+        json_object_set_new(object, "since", position_text(k->settings.since_position));
+}
+
+static void put_figures(struct kafka *k, const struct view *v, json_t *object) {
+    const struct kafka_figures *f = &v->figures;
+    uint64_t lag = v->head > f->cursor ? v->head - f->cursor : 0;
+    json_object_set_new(object, "position", position_text(f->cursor));
+    json_object_set_new(object, "lag_events", number(lag));
+    json_object_set_new(object, "lag_seconds", json_real(lag ? seconds_behind(k, f->cursor) : 0));
+    json_object_set_new(object, "rate", number((uint64_t)f->rate));
+    json_object_set_new(object, "under_way", number(f->pending));
+    json_object_set_new(object, "acknowledged", number(f->acknowledged));
+    json_object_set_new(object, "parked", number(v->parked));
+    json_object_set_new(object, "producers", number(f->wires));
+}
+
+int kafka_status(struct kafka *k, struct buf *out) {
+    json_t *object = json_object();
+    if (!k) {
+        json_object_set_new(object, "state", json_string("read-only"));
+        return put(out, object);
+    }
+    pthread_mutex_lock(&k->lock);
+    const struct view v = {k->figures, feed_position(&k->store->feed), k->shelf.n};
+    pthread_mutex_unlock(&k->lock);
+    json_object_set_new(object, "state", json_string(state_word(&v)));
+    put_reason(&v, object);
+    put_error(&v.figures.trouble, object);
+    put_figures(k, &v, object);
+    json_object_set_new(object, "topics", topics_array(k));
+    put_settings(k, object);
+    return put(out, object);
+}
+
+/* --- what is parked */
+
+int kafka_parked(struct kafka *k, uint64_t after, uint64_t *out, size_t n) {
+    size_t m = 0;
+    pthread_mutex_lock(&k->lock);
+    for (size_t i = after < UINT64_MAX ? kafka_shelf_at(&k->shelf, after + 1) : k->shelf.n; i < k->shelf.n && m < n;
+         i++)
+        out[m++] = k->shelf.list[i].position;
+    pthread_mutex_unlock(&k->lock);
+    return (int)m;
+}
+
+static void member_put(struct buf *out, const char *name, struct str text) {
+    buf_printf(out, "\"%s\":", name);
+    buf_put_json_string(out, text);
+    buf_put_char(out, ',');
+}
+
+static void position_put(struct buf *out, const char *name, uint64_t position) {
+    char text[EVENT_POSITION_CHARS];
+    event_position(position, text);
+    member_put(out, name, (struct str){text, sizeof text});
+}
+
+/* Under the lock. */
+static void entry_put(struct kafka *k, const struct kafka_parked *p, struct buf *out) {
+    char time[EVENT_TIME_CHARS];
+    const struct kafka_parked *first = kafka_shelf_first(&k->shelf, p->aggregate);
+    position_put(out, "position", p->position);
+    if (p->refused) {
+        event_time(p->time, time);
+        member_put(out, "error", str_of(p->why));
+        buf_printf(out, "\"attempts\":%" PRIu64 ",", p->attempts);
+        member_put(out, "time", (struct str){time, sizeof time});
+    }
+    if (first != p)
+        position_put(out, "waits_for", first->position);
+}
+
+static int event_put(struct kafka *k, uint64_t position, struct buf *out) {
+    struct text_event e;
+    char topic[KAFKA_TOPIC_MAX + 1];
+    int r = text_stat_event(k->store, position, &e);
+    if (r < 0)
+        return r;
+    kafka_topic_name(k->settings.topic, index_type_name(k->store->index, e.type_no), topic);
+    member_put(out, "topic", str_of(topic));
+    buf_put_text(out, "\"event\":");
+    char *text = buf_reserve(out, e.size);
+    if (!text)
+        return -ENOMEM;
+    ssize_t n = text_read_event(k->store, position, 0, text, e.size);
+    if (n < 1)
+        return n < 0 ? (int)n : -EIO;
+    out->n += (size_t)n - 1; /* without its newline */
+    buf_put_text(out, "}\n");
+    return out->oom ? -ENOMEM : 0;
+}
+
+int kafka_parked_text(struct kafka *k, uint64_t position, struct buf *out) {
+    buf_put_char(out, '{');
+    pthread_mutex_lock(&k->lock);
+    const struct kafka_parked *p = kafka_shelf_find(&k->shelf, position);
+    if (p)
+        entry_put(k, p, out);
+    pthread_mutex_unlock(&k->lock);
+    return p ? event_put(k, position, out) : -ENOENT;
+}

@@ -1,0 +1,57 @@
+/* What is told of failures: in the status at once, in the log and the errors only what lasts, and not more than once a
+ * minute, since brokers may be away for a day. */
+#include "kafka_private.h"
+
+#include <stdio.h>
+#include <syslog.h>
+
+#define TELL_MS 60000
+#define LASTS_US 2000000 /* less is what any connection may need: one address of two, a leader that changes */
+
+void kafka_troubled(void *arg, const struct err *why) {
+    struct kafka *k = arg;
+    uint64_t now = store_now();
+    pthread_mutex_lock(&k->lock);
+    struct kafka_trouble *t = &k->figures.trouble;
+    if (t->count++ == 0) {
+        t->since = now;
+        k->told = false;
+    }
+    t->last = now;
+    t->err = *why;
+    pthread_mutex_unlock(&k->lock);
+}
+
+void kafka_trouble_over(struct kafka *k) {
+    if (k->figures.trouble.count == 0)
+        return;
+    pthread_mutex_lock(&k->lock);
+    k->figures.trouble.count = 0;
+    pthread_mutex_unlock(&k->lock);
+    if (k->told)
+        store_tell(k->store, LOG_INFO, "kafka: publishing goes on");
+}
+
+static bool may_tell(uint64_t *at) {
+    uint64_t now = kafka_now_ms();
+    if (*at && now - *at < TELL_MS)
+        return false;
+    *at = now;
+    return true;
+}
+
+void kafka_trouble_tell(struct kafka *k) {
+    const struct kafka_trouble *t = &k->figures.trouble;
+    if (t->count == 0 || store_now() - t->since < LASTS_US || !may_tell(&k->told_at))
+        return;
+    k->told = true;
+    store_report(k->store, "publishing to Kafka", &t->err);
+}
+
+void kafka_tell_refusal(struct kafka *k, uint64_t position, const struct err *why) {
+    struct err err;
+    if (!may_tell(&k->refusal_told_at))
+        return;
+    err_set(&err, why->code, "position %016llx was refused and is parked: %s", (unsigned long long)position, why->text);
+    store_report(k->store, "publishing to Kafka", &err);
+}
