@@ -102,15 +102,18 @@ part_clang() {
   check clang --suite unit
 }
 
+# Sanitized daemons are waited for more than they compute.
+sanitized_at_once=$(($(nproc) + 1))
+
 part_asan() {
   build asan --buildtype=debugoptimized -Db_sanitize=address,undefined || return 0
   ESFS_CYCLES=$((ESFS_CYCLES < 10 ? ESFS_CYCLES : 10)) check asan --timeout-multiplier 3 \
-    --suite unit --suite fs --suite crash --suite faults
+    --num-processes "$sanitized_at_once" --suite unit --suite fs --suite crash --suite faults
 }
 
 part_tsan() {
   build tsan --buildtype=debugoptimized -Db_sanitize=thread || return 0
-  check tsan --timeout-multiplier 3 --suite unit --suite threads
+  check tsan --timeout-multiplier 3 --suite threads --num-processes "$sanitized_at_once"
 }
 
 part_fuzz() {
