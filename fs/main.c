@@ -6,6 +6,8 @@
 #include "options.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -47,12 +49,27 @@ static bool is_in_mountpoint(const struct options *o, const char *path) {
     return strncmp(path, o->mountpoint, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+/* A mount over another one hides it, and whoever goes on writing there writes into the wrong store. */
+static int check_unmounted(const struct options *o, struct err *err) {
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    struct mntent entry;
+    char line[2 * PATH_MAX];
+    int r = 0;
+    while (mounts && r == 0 && getmntent_r(mounts, &entry, line, sizeof line))
+        if (strcmp(entry.mnt_type, "fuse.esfs") == 0 && strcmp(entry.mnt_dir, o->mountpoint) == 0)
+            r = err_set(err, EBUSY, "%s: %s is mounted there: fusermount3 -u, or another directory", o->mountpoint,
+                        entry.mnt_fsname);
+    if (mounts)
+        endmntent(mounts);
+    return r;
+}
+
 static int check_paths(const struct options *o, struct err *err) {
     if (is_in_mountpoint(o, o->store))
         return err_set(err, EINVAL, "%s: is below the mountpoint", o->store);
     if (o->domain && is_in_mountpoint(o, o->domain))
         return err_set(err, EINVAL, "domain=%s: is below the mountpoint", o->domain);
-    return 0;
+    return check_unmounted(o, err);
 }
 
 static int mount_store(struct mount *m, struct err *err) {

@@ -31,6 +31,15 @@ def test_a_second_mount_is_refused_and_names_the_first(mount, daemons):
     assert mount.version("order/1") == 1
 
 
+def test_no_mount_hides_another(mount, place):
+    other = os.path.join(place, "other")
+    said = lib.run([lib.esfs(), other, mount.mnt])
+    assert said.rc == 1 and f"{mount.mnt}: {mount.store} is mounted there" in said.err, said
+    assert not os.path.exists(other)
+    mount.append("", command(aggregate="order/1"))
+    assert mount.version("order/1") == 1
+
+
 def test_tools_that_write_are_refused_while_it_is_mounted(mount):
     mount.append("", command(aggregate="order/1"))
     for verb in ("rebuild", "verify", "stat", "cat"):
