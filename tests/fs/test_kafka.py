@@ -1,7 +1,8 @@
 """Publishing to a real Kafka broker, which is killed, stopped and refuses things; kcat and `esfsctl kafka verify` say
 what arrived.
 
-ESFS_KAFKA_LONG=1: 20 kills of the broker and 50 of the daemon, instead of 3 and 5."""
+ESFS_KAFKA_LONG=1: 20 kills of the broker and 50 of the daemon, instead of 3 and 5, and a broker that hangs for a minute
+instead of 4 seconds."""
 
 import base64
 import os
@@ -21,6 +22,7 @@ from lib_kafka import MESSAGE_MAX, Broker, Publishing, murmur2_partition
 
 KILLS = 20 if lib_kafka.LONG else 3
 CRASHES = 50 if lib_kafka.LONG else 5
+HANGS = 60 if lib_kafka.LONG else 4  # seconds
 
 pytestmark = pytest.mark.timeout(180 if not lib_kafka.LONG else 1200)
 
@@ -216,7 +218,7 @@ def test_a_broker_that_hangs_slows_no_append(publish, broker):
         try:
             load.slowest = 0
             before = load.n
-            pause(4)
+            pause(HANGS)
             assert load.n > before + 100
             assert load.slowest < lib.limit(1), load.slowest
             assert p.status()["lag_events"] > 100

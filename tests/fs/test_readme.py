@@ -4,7 +4,7 @@ Blocks that install (tools/start.sh, tools/test.sh) are replaced by that mount. 
 behind a command (two spaces and #) that begins with a digit, a bracket or a capital letter is what the command prints,
 and is compared, white space apart; one in small letters is an explanation. A ```text or ```json block right after a
 ```sh block, with nothing between, is what that block prints. Other ```json blocks are a command that is accepted or an
-event with the members that events have."""
+event with the members that events have. The ```bash blocks of "Kafka" run in a directory of their own."""
 
 import errno
 import json
@@ -16,6 +16,7 @@ import stat
 import pytest
 
 import lib
+import lib_kafka
 
 README = os.path.join(lib.ROOT, "README.md")
 INSTALLS = re.compile(r"tools/(start|test)\.sh|apt(-get)? ")
@@ -94,6 +95,27 @@ def test_every_shell_block_runs_and_prints_what_it_says(text, daemons, place):
                 faults.append(f"{command}\nprints: {said}\nREADME.md says: {says}")
     assert ran >= 3 and compared >= 3, f"only {ran} blocks and {compared} comparisons"
     assert not faults, "\n---\n".join(faults)
+
+
+def test_the_chapter_on_kafka_runs_and_prints_what_it_says(text, place):
+    lib_kafka.need_kafka()
+    script, expected = instrumented("\n".join(block for _, block, _ in blocks(text, "bash")), place)
+    assert len(expected) >= 4, expected
+    port = str(lib_kafka.free_port())
+    for name in "tools", "build":
+        os.symlink(os.path.join(lib.ROOT, name), os.path.join(place, name))
+    path = ":".join([os.path.dirname(lib.esfs()), os.path.dirname(lib.esfsctl()), os.environ["PATH"]])
+    env = {**lib_kafka.ENV, "PATH": path}
+    try:
+        done = lib.run(["bash", "-e", "-c", script.replace("9092", port)], cwd=place, timeout=150, env=env)
+        assert done.rc == 0, f"{script}\n{done}"
+        for file, command, says in expected:
+            said = words(open(file).read())
+            assert words(says) in said, f"{command}\nprints: {said}\nREADME.md says: {says}"
+    finally:
+        lib.run(["fusermount3", "-uz", os.path.join(place, "published")])
+        if os.path.exists(os.path.join(place, "broker", "pid")):
+            lib.run([lib_kafka.SCRIPT, "stop", "broker"], cwd=place, timeout=60, env=env)
 
 
 def test_the_examples_in_json_are_true(text, mount):
