@@ -56,6 +56,11 @@ TARGETS = [
     ("bulk with four views, writers: 4", "no views", ">=", 0.5),
     ("view's lag at 20,000/s p99", None, "<=", 100),
     ("view's file, open + read + close", "null", ">=", 0.8),
+    ("backlog, 1 MiB a read", None, ">=", 1000000),
+    ("backlog, acknowledged", "nats", ">=", 1),
+    ("live p50", None, "<=", 1000),
+    ("live p50", "nats", "<=", 1),
+    ("live beside 1,000 that wait p50", None, "<=", 1000),
     ("command of 240 bytes check", None, "<=", 1000),
     ("command of 240 bytes check", "python", "<=", 1),
 ]
