@@ -13,7 +13,8 @@ static int seek(struct consumer *c, uint64_t position, struct err *err) {
     if (position > head)
         return err_set(err, EINVAL, "seek %016" PRIx64 ": the log ends at position %016" PRIx64, position, head);
     c->epoch++;
-    c->clear = c->given = 0;
+    c->cursor = c->given = 0;
+    consumer_forget_gaps(c);
     consumer_move(c, position);
     int r = c->group ? group_restart(c->group) : 0;
     consumer_news(c);

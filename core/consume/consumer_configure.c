@@ -43,7 +43,7 @@ static int configure(struct consumer *c, struct consumer_config *config, uint64_
     c->time = store_now();
     if (moves)
         c->cursor = c->given = cursor;
-    c->clear = c->cursor;
+    consumer_forget_gaps(c);
     commits_begin(&c->all->commits);
     consumer_put_definition(c);
     consumer_put_cursor(c);

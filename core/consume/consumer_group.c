@@ -268,6 +268,8 @@ static int fill_log(struct member *m, struct lines *l, uint64_t head, bool *furt
     else if (r < 0)
         err_set(err, -r, "out of memory for what a group has in hand");
     g->stalled = g->stalled || g->hand.n >= CONSUMER_WINDOW;
+    if (hand_lowest(&g->hand) == 0)
+        consumer_gap(g->consumer, g->consumer->cursor, g->place);
     *further = r == 0 && g->place < head && g->hand.n < CONSUMER_WINDOW;
     walk_end(&w);
     return r;

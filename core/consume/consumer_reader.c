@@ -67,7 +67,7 @@ static void begin(struct reader *r) {
     r->epoch = c->epoch;
     r->place = c->clear > c->cursor ? c->clear : c->cursor;
     r->turn = 0;
-    r->empty = true;
+    r->last = r->place;
 }
 
 /* With the consumer's lock. */
@@ -163,9 +163,9 @@ struct pass {
     struct {
         uint64_t position, turn;
     } again[AGAIN_BATCH];
-    size_t n_again, n_put; /* and how many of them were given */
-    uint64_t given;        /* the last position of the log that was given; 0: none */
-    uint64_t found;        /* the first one, when it is the first one at all; 0: none */
+    size_t n_again, n_put;  /* and how many of them were given */
+    uint64_t given;         /* the last position of the log that was given; 0: none */
+    uint64_t before, found; /* the last one before this pass, and the first one that was found; 0: none */
     struct err err;
 };
 
@@ -221,10 +221,10 @@ static int put_event(struct reader *r, struct lines *l, struct event *e, struct 
         return 0;
     stream_complete(source, e);
     int code = lines_put(l, e, false);
-    if (code == 0 && r->empty)
+    if (code == 0 && p->found == 0)
         p->found = e->position;
     if (code == 0)
-        r->empty = false;
+        r->last = e->position;
     if (code == 0 && r->rest.text.n == 0)
         p->given = e->position;
     return code;
@@ -256,14 +256,15 @@ static void pass_end(struct reader *r, const struct pass *p) {
             note_given(r, p->again[i].position, true);
     if (p->given)
         note_given(r, p->given, false);
-    uint64_t clear = p->found ? p->found - 1 : r->empty ? r->place : 0;
-    if (clear > c->clear && r->selection.config == c->config)
-        c->clear = clear;
+    if (r->selection.config != c->config)
+        return;
+    consumer_gap(c, p->before, p->found ? p->found - 1 : r->place);
+    consumer_gap(c, r->last, r->place);
 }
 
 static int fill_alone(struct reader *r, struct lines *l, uint64_t head, struct err *err) {
     struct consumer *c = r->consumer;
-    struct pass p = {.end = head < r->end ? head : r->end};
+    struct pass p = {.end = head < r->end ? head : r->end, .before = r->last};
     pthread_mutex_lock(&c->lock);
     int code = pass_begin(r, &p);
     pthread_mutex_unlock(&c->lock);

@@ -28,7 +28,7 @@ struct reader {
     uint64_t place;   /* everything up to here was given or is of no concern */
     uint64_t epoch;   /* of the consumer's */
     uint64_t turn;    /* of the last event that it was given again */
-    bool empty;       /* nothing was for this consumer since the reader began behind its cursor */
+    uint64_t last;    /* the last event of the log that was for this consumer, or where the reader began */
     uint64_t *parked; /* scratch: positions behind the place that are not given from the log */
     size_t n_parked, room_parked;
 

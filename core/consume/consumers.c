@@ -79,11 +79,31 @@ void consumer_put_cursor(struct consumer *c) {
     commits_put(&c->all->commits, record_cursor_key(c->no, key), record_cursor_put(&r, value));
 }
 
+static void pass_gap(struct consumer *c) {
+    if (c->gap_from <= c->clear && c->gap_to > c->clear)
+        c->clear = c->gap_to;
+}
+
+/* The farthest one is kept: the cursor comes there, and is then as far as it can be. */
+void consumer_gap(struct consumer *c, uint64_t from, uint64_t to) {
+    if (to <= from || to < c->gap_to)
+        return;
+    c->gap_from = from;
+    c->gap_to = to;
+    pass_gap(c);
+}
+
+void consumer_forget_gaps(struct consumer *c) {
+    c->clear = c->cursor;
+    c->gap_from = c->gap_to = 0;
+}
+
 void consumer_move(struct consumer *c, uint64_t position) {
     c->cursor = position;
     c->acked = store_now();
     if (c->clear < position)
         c->clear = position;
+    pass_gap(c);
     if (c->given < position)
         c->given = position;
     consumer_put_cursor(c);

@@ -29,9 +29,10 @@ struct consumer {
     struct consumer_config *config;
     uint64_t time, acked;
     uint64_t cursor;
-    uint64_t clear; /* from the cursor up to here nothing is for this consumer */
-    uint64_t given; /* up to here events were given since the cursor was set */
-    uint64_t epoch; /* another one after each `seek` */
+    uint64_t clear;            /* from the cursor up to here nothing is for this consumer */
+    uint64_t gap_from, gap_to; /* nor behind the first one up to the second one, as far as is known */
+    uint64_t given;            /* up to here events were given since the cursor was set */
+    uint64_t epoch;            /* another one after each `seek` */
     struct asides asides;
     LIST_HEAD(, reader) readers;
     size_t followers;    /* of the readers */
@@ -72,6 +73,10 @@ int consumer_refuse(const struct consumer *c, const char *file, const struct err
 
 /* Readers that wait look again. */
 void consumer_news(struct consumer *c);
+/* Behind `from` up to `to` nothing is for this consumer. */
+void consumer_gap(struct consumer *c, uint64_t from, uint64_t to);
+/* Forgets what is known not to be for this consumer. */
+void consumer_forget_gaps(struct consumer *c);
 /* Sets the cursor, forward or back, and forgets what needs not be known any more before it. Between commits_begin() and
  * commits_end(), as what follows. */
 void consumer_move(struct consumer *c, uint64_t position);

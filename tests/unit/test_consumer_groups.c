@@ -130,6 +130,28 @@ static void waiting_readers_are_called_for_what_is_theirs(void **state) {
     reader_close(y);
 }
 
+static void a_group_that_is_done_has_no_lag(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = consume_make(l, "g");
+    assert_int_equal(consume_configure(l, no, "{\"group\":true,\"types\":[\"stock\"]}"), 0);
+    struct reader *x = consume_open(l, no, READER_FOLLOW);
+    consume_append(l, "order", "a", "A", 5);
+    consume_gives(x, "", -EAGAIN);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    consume_append(l, "stock", "a", "A", 1); /* 6 */
+    consume_append(l, "order", "a", "A", 5);
+    consume_gives(x, "6", -EAGAIN);
+    assert_int_equal(consume_info(l, no).lag, 6);
+    assert_int_equal(consume_ack_by(x, 6), 17);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    consume_append(l, "order", "a", "A", 5);
+    consume_gives(x, "", -EAGAIN);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000000"), 21);
+    consume_gives(x, "6", -EAGAIN);
+    reader_close(x);
+}
+
 static void a_group_begins_again_where_the_cursor_is_set(void **state) {
     struct lib_store *l = *state;
     uint32_t no = make_group(l, "g");
@@ -604,6 +626,7 @@ int main(void) {
         LIB_TEST(the_cursor_is_before_the_lowest_that_is_open),
         LIB_TEST(what_a_closed_reader_had_goes_to_others),
         LIB_TEST(waiting_readers_are_called_for_what_is_theirs),
+        LIB_TEST(a_group_that_is_done_has_no_lag),
         LIB_TEST(a_group_begins_again_where_the_cursor_is_set),
         LIB_TEST(a_group_has_a_limited_number_in_hand),
         LIB_TEST(what_is_parked_is_not_given_and_the_cursor_passes),

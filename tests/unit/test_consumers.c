@@ -244,6 +244,36 @@ static void what_concerns_nobody_is_no_lag_once_it_was_looked_at(void **state) {
     reader_close(r);
 }
 
+/* ... also behind what was acknowledged, in whatever order. */
+static void who_is_done_and_follows_has_no_lag(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = consume_make(l, "c");
+    assert_int_equal(consume_configure(l, no, "{\"types\":[\"stock\"]}"), 0);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    consume_append(l, "stock", "1", "A", 1); /* 1 */
+    consume_append(l, "order", "1", "A", 5);
+    consume_gives(r, "1", -EAGAIN);
+    assert_int_equal(consume_info(l, no).lag, 6);
+    assert_int_equal(consume_ack(l, no, 1), 17);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    consume_append(l, "order", "1", "A", 5);
+    assert_int_equal(consume_info(l, no).lag, 5);
+    consume_gives(r, "", -EAGAIN);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    consume_append(l, "stock", "1", "A", 2); /* 12, 13 */
+    consume_append(l, "order", "1", "A", 1);
+    consume_gives(r, "12 13", -EAGAIN);
+    assert_int_equal(consume_ack(l, no, 12), 17);
+    assert_int_equal(consume_info(l, no).lag, 2);
+    struct reader *other = consume_open(l, no, READER_FOLLOW);
+    consume_gives(other, "13", -EAGAIN);
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000000"), 21);
+    assert_int_equal(consume_info(l, no).lag, 14);
+    consume_gives(other, "1 12 13", -EAGAIN);
+    reader_close(r);
+    reader_close(other);
+}
+
 static void each_reader_has_a_place_of_its_own(void **state) {
     struct lib_store *l = *state;
     uint32_t no = consume_make(l, "c");
@@ -717,6 +747,7 @@ int main(void) {
         LIB_TEST(a_read_gives_whole_lines_when_one_fits),
         LIB_TEST(filters_hold_by_type_and_event),
         LIB_TEST(what_concerns_nobody_is_no_lag_once_it_was_looked_at),
+        LIB_TEST(who_is_done_and_follows_has_no_lag),
         LIB_TEST(each_reader_has_a_place_of_its_own),
         LIB_TEST(pending_ends_where_the_log_ended),
         LIB_TEST(an_ack_is_kept),
