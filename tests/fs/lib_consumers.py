@@ -96,8 +96,8 @@ class Follower:
         """The positions of all lines that there are now; the descriptor is O_NONBLOCK."""
         text = self.rest
         with contextlib.suppress(BlockingIOError):
-            while True:
-                text += os.read(self.fd, 1 << 16)
+            while piece := os.read(self.fd, 1 << 16):
+                text += piece
         self.rest = b""
         return positions(text)
 

@@ -12,6 +12,7 @@ import lib_domain
 from lib import command
 from lib_daemon import pause
 from lib_bank_views import VIEWS, check, rebuild, settle, shown, status
+from lib_consumers import Follower, ack, configure, consumer, cursor, nack, pending
 
 MIB = 1 << 20
 DISK = 500 * MIB
@@ -307,3 +308,27 @@ def test_views_wait_while_the_disk_is_full(disk, daemons, place):
     mount.crash()
     settle(mount)
     check(mount)
+
+
+def test_consumers_are_read_while_the_disk_is_full(small):
+    """What they are told is refused, and is not done; with room they go on where they were."""
+    path, group, idle = consumer(small, "c"), consumer(small, "g", group=True), consumer(small, "i")
+    position, after = f"{50:016x}", f"{60:016x}"
+    assert pending(path) == list(range(1, 101))
+    ack(path, f"{10:016x}")
+    with Follower(path) as alone, Follower(group, os.O_RDWR) as member:
+        fill(small.disk)
+        assert alone.event()["version"] == 11
+        given = member.events(100)
+        for call in (lambda: ack(path, position), lambda: ack(path, "seek " + position), lambda: nack(path, after, "no"),
+                     lambda: consumer(small, "d"), lambda: os.rmdir(path), lambda: member.ack(given[0]["position"]),
+                     lambda: configure(idle)):
+            assert lib.error_of(call) == "ENOSPC"
+        assert cursor(path) == 10 and cursor(group) == 0 and len(pending(path)) == 90
+        make_room(small.disk)
+        lib.wait_until(lambda: lib.error_of(ack, path, position) is None, 15, "acknowledgements are taken again", 0.1)
+        nack(path, after, "no")
+        assert member.ack(*[e["position"] for e in given]) == 17 * 100
+    small.restart()
+    assert cursor(path) == 50 and cursor(group) == 100
+    assert pending(path) == [n for n in range(51, 101) if n != 60]
