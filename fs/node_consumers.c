@@ -84,7 +84,7 @@ static int consumers_stat(struct fs *fs, const struct node *node, struct node_st
     while (consumers_after(fs->consumers, c.no, &c) == 0)
         if (c.time > out->time)
             out->time = c.time;
-    return 0;
+    return out->time ? 0 : root_stat(fs, node, out);
 }
 
 static int consumers_find_entry(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req,

@@ -222,7 +222,7 @@ int node_parent(struct fs *fs, const struct node *dir, struct node *out) {
 
 /* --- the root */
 
-static int root_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+int root_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     (void)node;
     struct index_head head;
     index_head(fs->index, &head);

@@ -40,6 +40,9 @@ int listing_numbered(struct listing *l, const struct node *dir, uint64_t after, 
 void dir_make(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req);
 void dir_remove(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req);
 
+/* The root's time: that of the newest event. */
+int root_stat(struct fs *fs, const struct node *node, struct node_stat *out);
+
 /* Reads a directory from an offset on (0, or that of an entry). */
 int dir_list(struct listing *l, const struct node *dir, uint64_t offset);
 

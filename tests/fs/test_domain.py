@@ -38,7 +38,7 @@ def types(mount, aggregate):
 # --- what there is
 
 def test_the_types_are_those_of_the_domain(bank):
-    assert bank.ok("ls") == "account\ncommands\nlog.ndjson\nqueries\nrejections.ndjson\nschemas\nviews"
+    assert bank.ok("ls") == "account\ncommands\nconsumers\nlog.ndjson\nqueries\nrejections.ndjson\nschemas\nviews"
     assert lib.error_of(os.mkdir, bank.path("order")) in ("EPERM", "EACCES")
     assert "order" in refused(bank, "", "Open", {"owner": "x"}, "EINVAL", aggregate="order/1")["detail"]
     assert lib_domain.loaded(bank)["types"] == ["account"]
