@@ -295,3 +295,94 @@ def test_a_reload_under_those_who_wait(daemons, place):
         mount.domain.put("aggregates/stock.lua", "this is not Lua")
         assert lib_domain.reload(mount) is not None
         assert a.event()["source"] == "/order/1"
+
+
+# --- what a consumer is told, over kills
+
+class Model:
+    """What a consumer must know, of a log with `total` events."""
+
+    def __init__(self, total):
+        self.total, self.cursor, self.parked, self.again, self.done = total, 0, frozenset(), frozenset(), frozenset()
+
+    def pending(self):
+        aside = self.parked | self.again | self.done
+        return sorted(self.again | {p for p in range(self.cursor + 1, self.total + 1) if p not in aside})
+
+    def __eq__(self, other):
+        return (self.cursor, self.parked, self.again, self.pending()) == (other.cursor, other.parked, other.again, other.pending())
+
+    def after(self, what, p):
+        """What it knows when it has been told."""
+        m = Model(self.total)
+        m.cursor, m.parked, m.again, m.done = self.cursor, self.parked, self.again, self.done
+        if what == "seek" or what == "ack" and p not in self.again:
+            m.cursor = p
+            m.done = frozenset(q for q in m.done if q > p)
+        elif what == "nack":
+            m.parked, m.again = m.parked | {p}, m.again - {p}
+        elif what == "retry":
+            m.parked, m.again = m.parked - {p}, m.again | {p}
+        else:  # skip, or ack of one that is given again
+            m.parked, m.again = m.parked - {p}, m.again - {p}
+            m.done = m.done | ({p} if p > m.cursor else set())
+        return m
+
+    def choice(self, dice):
+        """Something that it can be told."""
+        given = self.pending()
+        ways = [("seek", range(self.total + 1))]
+        ways += [(what, given) for what in ("ack", "nack")] * 3 if given else []
+        ways += [(what, sorted(self.parked)) for what in ("retry", "skip")] if self.parked else []
+        what, among = dice.choice(ways)
+        return what, dice.choice(among[:12])
+
+
+def tell(path, what, p):
+    if what == "ack":
+        ack(path, hexa(p))
+    elif what == "seek":
+        ack(path, "seek " + hexa(p))
+    elif what == "nack":
+        nack(path, hexa(p), "no")
+    else:
+        parked = os.path.join(path, "parked")
+        os.rename(f"{parked}/{hexa(p)}.json", f"{parked}/{'retry' if what == 'retry' else 'skipped'}/{hexa(p)}.json")
+
+
+def seen(path, total):
+    m = Model(total)
+    m.cursor = cursor(path)
+    m.parked, m.again = (frozenset(int(name[:16], 16) for name in os.listdir(os.path.join(path, where)) if name.endswith(".json"))
+                         for where in ("parked", "parked/retry"))
+    given = pending(path)
+    m.done = frozenset(range(m.cursor + 1, total + 1)) - set(given) - m.parked
+    assert sorted(given) == m.pending() and len(set(given)) == len(given)
+    return m
+
+
+@pytest.mark.timeout(300)
+def test_what_it_was_told_is_kept_over_kills(mount):
+    seed = int(os.environ.get("ESFS_SEED", time.time_ns() % 100_000))
+    print("ESFS_SEED:", seed)
+    dice, total = random.Random(seed), 40
+    mount.append("", lib.spread(total))
+    path, known, told = consumer(mount, "c"), Model(total), 0
+    for _ in range(int(os.environ.get("ESFS_CYCLES", lib.size(12, 3)))):
+        timer = threading.Timer(dice.uniform(0.05, 0.4) * lib.SLOW, mount.kill9)
+        timer.start()
+        what = None
+        try:
+            while True:
+                pending(path)  # what is acknowledged must have been given
+                what = known.choice(dice)
+                tell(path, *what)
+                known, what, told = known.after(*what), None, told + 1
+        except OSError as e:
+            assert e.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT), (what, e)
+        timer.join()
+        mount.start()
+        now = seen(path, total)
+        assert now == known or what and now == known.after(*what), (what, vars(now), vars(known))
+        known = now
+    assert told > 20
