@@ -38,9 +38,9 @@ struct call {
 
 /* A write that waits for its result. */
 struct calling {
-    struct pending pending;
-    struct call *call; /* while somebody waits */
-    size_t n;          /* bytes of the write that are taken */
+    struct pending pending; /* the first one: calling_left() */
+    struct call *call;      /* while somebody waits */
+    size_t n;               /* bytes of the write that are taken */
 };
 
 /* --- results to be read */
@@ -200,11 +200,15 @@ static void called(void *arg, int r, struct query_result *result) {
     free(w);
 }
 
+static void calling_left(struct pending *p) {
+    queries_leave(p->fs->queries, p);
+}
+
 /* Interrupted, the write has not been: what was begun is still begun. Once the query has been asked, the answer may be
  * out and the handle gone. */
 static void call_run(struct fs *fs, uint32_t query, struct call *c, fuse_req_t req, struct str params, size_t taken) {
     struct calling *w = malloc(sizeof *w);
-    int r = w ? pending_begin(&w->pending, fs, req) : -ENOMEM;
+    int r = w ? pending_begin_telling(&w->pending, fs, req, calling_left) : -ENOMEM;
     if (r < 0) {
         free(w);
         reply_result(req, r);

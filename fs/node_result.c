@@ -77,7 +77,7 @@ static int result_of(struct fs *fs, const struct node *node, struct content *c, 
 /* --- opening: who may read the query has been asked by the time this is called */
 
 struct opening {
-    struct pending pending;
+    struct pending pending; /* the first one: result_left() */
     struct node node;
     uint64_t stamp; /* of what the node shows */
 };
@@ -109,13 +109,17 @@ static void result_opened(void *arg, int r, struct query_result *result) {
     free(o);
 }
 
+static void result_left(struct pending *p) {
+    queries_leave(p->fs->queries, p);
+}
+
 static int result_run(struct fs *fs, const struct node *node, const struct content *c, fuse_req_t req) {
     struct asker a;
     asker_init(&a, req);
     int r = asker_groups(&a, req);
     struct opening *o = r < 0 ? NULL : malloc(sizeof *o);
     if (r == 0)
-        r = o ? pending_begin(&o->pending, fs, req) : -ENOMEM;
+        r = o ? pending_begin_telling(&o->pending, fs, req, result_left) : -ENOMEM;
     if (r == 0) {
         const struct caller caller = {.who = a.who, .pid = fuse_req_ctx(req)->pid};
         o->node = *node;

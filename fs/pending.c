@@ -34,6 +34,8 @@ static void pending_interrupted(fuse_req_t req, void *data) {
     bool over = p && p->stop;
     if (p)
         pending_remove(p);
+    if (p && p->left)
+        p->left(p);
     pthread_mutex_unlock(&ps->lock);
     if (p)
         fuse_reply_err(req, EINTR);
@@ -71,6 +73,11 @@ static int begin(struct pending *p, struct fs *fs, fuse_req_t req) {
 
 int pending_begin(struct pending *p, struct fs *fs, fuse_req_t req) {
     *p = (struct pending){.fs = fs};
+    return begin(p, fs, req);
+}
+
+int pending_begin_telling(struct pending *p, struct fs *fs, fuse_req_t req, pending_left *left) {
+    *p = (struct pending){.fs = fs, .left = left};
     return begin(p, fs, req);
 }
 

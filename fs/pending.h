@@ -23,12 +23,16 @@ struct pending_stop {
     bool (*stop)(struct pending *p);
 };
 
+/* Told, with that lock, that nobody waits any more for what goes on; it must not answer, nor wait. */
+typedef void pending_left(struct pending *p);
+
 /* A part of what its user keeps of the request; the first one, if it can be stopped. */
 struct pending {
     LIST_ENTRY(pending) link;
     struct fs *fs;
     fuse_req_t req; /* NULL: nobody waits (any more) */
     const struct pending_stop *stop;
+    pending_left *left;
 };
 
 struct pendings {
@@ -42,6 +46,8 @@ void pendings_deinit(struct pendings *ps);
 /* Begins to wait for an answer. Without a request (NULL) it is deferred all the same. 0; or -EINTR when the caller has
  * been interrupted already: then nothing has begun, and the request is still to be answered. */
 int pending_begin(struct pending *p, struct fs *fs, fuse_req_t req);
+/* The same, and tells when the caller is interrupted. */
+int pending_begin_telling(struct pending *p, struct fs *fs, fuse_req_t req, pending_left *left);
 /* The same of what can be stopped, and starts it; also what `start` says. From then on the memory is its own. */
 int pending_begin_stoppable(struct pending *p, struct fs *fs, fuse_req_t req, const struct pending_stop *stop);
 /* The request, now the caller's to answer; NULL when nobody waits for it any more. Until it is answered, what the

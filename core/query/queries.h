@@ -68,13 +68,16 @@ int queries_cached(struct queries *qs, uint32_t no, struct str name, const struc
                    struct query_result **out);
 /* `done` is called once, from another thread or before the call returns: 0 with a reference that is then the callee's;
  * -EINVAL, -EACCES, -EIO (the handler failed, which is told in the store's errors), -EFBIG, -ENOMEM, -ENOENT (no such
- * query any more), -ESHUTDOWN. The identity is copied. */
+ * query any more), -ECANCELED (queries_leave()), -ESHUTDOWN. The identity is copied. */
 typedef void queries_done(void *arg, int result, struct query_result *r);
 void queries_open(struct queries *qs, uint32_t no, struct str name, const struct caller *caller, queries_done *done,
                   void *arg);
 /* The same with the parameters as a JSON object: `call`. -EBADMSG when they are no JSON object. */
 void queries_call(struct queries *qs, uint32_t no, struct str params, const struct caller *caller, queries_done *done,
                   void *arg);
+/* Who asked with this `arg` does not wait any more: when nobody else waits for the same run, it is stopped, or not
+ * begun. `done` is called all the same. Without effect when it was called already. */
+void queries_leave(struct queries *qs, const void *arg);
 
 /* --- what is cached */
 

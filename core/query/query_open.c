@@ -22,6 +22,7 @@ struct opening {
     uint64_t asked; /* queries_clock() */
     queries_done *done;
     void *arg;
+    bool left; /* he does not wait any more */
 };
 
 /* What he wants, once it is understood. */
@@ -41,7 +42,8 @@ struct flight {
     struct wanted wanted;
     struct opening *waiting, **last;
     bool running, disowned;
-    uint64_t began; /* queries_clock() */
+    atomic_bool stop; /* its handler is to end, or not to begin */
+    uint64_t began;   /* queries_clock() */
 };
 
 /* --- who waits */
@@ -168,6 +170,40 @@ void flights_disown(struct queries *qs, uint32_t no, struct str name) {
     pthread_mutex_unlock(&qs->lock);
 }
 
+/* Nobody joins it any more, and what runs for it ends soon. */
+static void flight_stop(struct flight *f) {
+    f->disowned = true;
+    atomic_store(&f->stop, true);
+}
+
+static bool is_waited_for(const struct flight *f) {
+    const struct opening *o = f->waiting;
+    while (o && o->left)
+        o = o->next;
+    return o != NULL;
+}
+
+/* Whoever it was in this flight; false: he is not in it. */
+static bool flight_leave(struct flight *f, const void *arg) {
+    struct opening *o = f->waiting;
+    while (o && o->arg != arg)
+        o = o->next;
+    if (!o)
+        return false;
+    o->left = true;
+    if (!is_waited_for(f))
+        flight_stop(f);
+    return true;
+}
+
+void queries_leave(struct queries *qs, const void *arg) {
+    pthread_mutex_lock(&qs->lock);
+    struct flight *f = qs->flights.all;
+    while (f && !flight_leave(f, arg))
+        f = f->next;
+    pthread_mutex_unlock(&qs->lock);
+}
+
 enum { LOOK_AGAIN = 1 };
 
 /* Waits in a flight. LOOK_AGAIN: one has landed since the cache was asked. */
@@ -248,7 +284,7 @@ static int handler_run(struct queries *qs, struct run *run, struct buf *out) {
         .caller = w->caller,
         .source = qs->source,
         .fold = {.source = {s->index, s->log, home_id(s->home)}, .db = s->db},
-        .stop = &qs->stopping,
+        .stop = &run->flight->stop,
         .changing = &qs->changing,
     };
     return query_run(&options, run->reads, out, &run->fault);
@@ -258,6 +294,10 @@ static void run_make(struct queries *qs, struct run *run) {
     struct query_moment began;
     struct index_head head;
     struct buf out = {0};
+    if (atomic_load(&run->flight->stop)) {
+        run->result = -ECANCELED;
+        return;
+    }
     query_moment_get(&qs->source, &began);
     index_head(qs->store->index, &head);
     run->reads = query_reads_new(&began);
@@ -319,16 +359,18 @@ static void land(struct queries *qs, struct run *run) {
     bool outdated = failed && !in_force; /* events that another domain has made */
     if (failed && !outdated)
         run_report(qs, run);
-    int holds = -1;
+    int holds = -1, code = run->result == SCRIPT_FAILED ? -EIO : run->result;
+    if (code == -ECANCELED && atomic_load(&qs->stopping))
+        code = -ESHUTDOWN;
     for (struct opening *o = f->waiting, *next; o; o = next) {
         next = o->next;
         bool late = o->asked > f->began;
         if (late && holds < 0)
             holds = run_holds(qs, run);
-        if (outdated || (late && !holds))
+        if (!o->left && (outdated || (late && !holds)))
             open_one(qs, o);
         else
-            tell(o, run->result == SCRIPT_FAILED ? -EIO : run->result, run->text);
+            tell(o, code, run->text);
         free(o);
     }
 }
@@ -401,6 +443,8 @@ void flights_stop(struct queries *qs) {
     pthread_mutex_lock(&qs->lock);
     atomic_store(&qs->stopping, true);
     struct flight *f = queued_take(qs), *next;
+    for (struct flight *running = qs->flights.all; running; running = running->next)
+        flight_stop(running);
     pthread_cond_broadcast(&qs->changed);
     pthread_mutex_unlock(&qs->lock);
     for (; f; f = next) {

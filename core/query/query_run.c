@@ -52,7 +52,7 @@ static bool is_stopped(const struct runner *r) {
 /* Each call of q's functions begins here. */
 static int go_on(const struct runner *r, struct err *err) {
     if (is_stopped(r))
-        return err_set(err, ESHUTDOWN, "the store is being closed");
+        return err_set(err, ECANCELED, "nobody waits for it any more");
     if (now_ms() > r->ends)
         return err_set(err, ETIMEDOUT, "the query has run for more than %" PRIu32 " ms", run_ms(r->run));
     return 0;
@@ -358,6 +358,7 @@ static int source_events(void *arg, struct str aggregate, uint64_t from, uint64_
 /* --- the run */
 
 static void runner_end(struct runner *r) {
+    script_stop_when(domain_vm_script(r->vm), NULL);
     for (size_t i = 0; i < r->n_seen; i++)
         script_drop(domain_vm_script(r->vm), r->seen[i].state);
     free(r->seen);
@@ -393,7 +394,7 @@ static int handlers_run(struct runner *r, struct buf *out, struct script_fault *
                           domain_vm_query_post(r->vm, run->query), &source, run->params, out, fault);
     buf_put_char(out, '\n');
     if (rc > 0)
-        rc = is_stopped(r) ? -ESHUTDOWN : SCRIPT_FAILED;
+        rc = is_stopped(r) ? -ECANCELED : SCRIPT_FAILED;
     return rc == 0 ? result_check(out, before, fault) : rc;
 }
 
@@ -407,6 +408,7 @@ int query_run(const struct query_run *run, struct query_reads *reads, struct buf
         return rc == -ENOMEM ? rc : SCRIPT_FAILED;
     }
     r.memory = script_memory(domain_vm_script(r.vm));
+    script_stop_when(domain_vm_script(r.vm), run->stop);
     rc = handlers_run(&r, out, fault);
     runner_end(&r);
     return rc;

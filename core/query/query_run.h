@@ -20,12 +20,12 @@ struct query_run {
     struct query_source source;
     struct folder_options fold;
     uint32_t ms;                 /* that it may take; 0: QUERY_RUN_MS */
-    const atomic_bool *stop;     /* set by another thread: give up; may be NULL */
+    const atomic_bool *stop;     /* set by another thread: the handler is stopped; may be NULL */
     const atomic_bool *changing; /* views of a new domain are not all there yet; may be NULL */
 };
 
 /* Everything that is read is noted. `out` gets the result as JSON and a newline. 0; SCRIPT_FAILED with *fault; -EFBIG
- * with *fault (QUERY_RESULT_BYTES); -ESHUTDOWN; -ENOMEM. */
+ * with *fault (QUERY_RESULT_BYTES); -ECANCELED when it was stopped; -ENOMEM. */
 int query_run(const struct query_run *run, struct query_reads *reads, struct buf *out, struct script_fault *fault);
 
 #endif

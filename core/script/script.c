@@ -32,6 +32,10 @@ static void place_note(lua_State *L, struct call *call) {
     }
 }
 
+static bool is_stopped(const struct script *s) {
+    return s->stop && atomic_load_explicit(s->stop, memory_order_relaxed);
+}
+
 /* What the allocator refuses becomes an error of Lua after a collection; the place is known now and not then. */
 static bool memory_refused(struct script *s, size_t grown, size_t size) {
     struct call *call = s->call;
@@ -45,9 +49,9 @@ static bool memory_refused(struct script *s, size_t grown, size_t size) {
     }
     if (size > LARGE_BYTES) {
         call->left -= (int64_t)(size / BYTES_A_STEP);
-        if (call->left < 0) {
+        if (call->left < 0 || is_stopped(s)) {
             place_note(s->L, call);
-            call->broken = BROKEN_INSTRUCTIONS;
+            call->broken = call->left < 0 ? BROKEN_INSTRUCTIONS : BROKEN_STOPPED;
             return true;
         }
     }
@@ -79,6 +83,10 @@ size_t script_memory(const struct script *s) {
     return s->used;
 }
 
+void script_stop_when(struct script *s, const atomic_bool *stop) {
+    s->stop = stop;
+}
+
 void script_collect(struct script *s, bool fully) {
     if (fully)
         lua_gc(s->L, LUA_GCCOLLECT);
@@ -90,11 +98,11 @@ void script_collect(struct script *s, bool fully) {
 
 static void on_count(lua_State *L, lua_Debug *ar);
 
-static _Noreturn void instructions_broken(lua_State *L) {
+static _Noreturn void call_break(lua_State *L, enum broken how) {
     struct call *call = script_of(L)->call;
     place_note(L, call);
-    call->broken = BROKEN_INSTRUCTIONS;
-    lua_pushliteral(L, "too many instructions");
+    call->broken = how;
+    lua_pushliteral(L, "it may not go on");
     lua_error(L);
     abort();
 }
@@ -134,10 +142,7 @@ static void time_check(lua_State *L, struct call *call) {
     int64_t seconds = script_of(L)->limits.seconds;
     if (now - call->began < seconds * 1000 || script_time() - call->cpu < seconds * 1000000000)
         return;
-    place_note(L, call);
-    call->broken = BROKEN_TIME;
-    lua_pushliteral(L, "too much time");
-    lua_error(L);
+    call_break(L, BROKEN_TIME);
 }
 
 void script_charge(lua_State *L, uint64_t n) {
@@ -146,7 +151,9 @@ void script_charge(lua_State *L, uint64_t n) {
         return;
     call->left -= n > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)n;
     if (call->left < 0 || call->broken)
-        instructions_broken(L);
+        call_break(L, BROKEN_INSTRUCTIONS);
+    if (is_stopped(script_of(L)))
+        call_break(L, BROKEN_STOPPED);
     if (call->left < call->look_at)
         time_check(L, call);
 }
@@ -263,6 +270,8 @@ static void fault_write(lua_State *L, struct script *s, struct call *call, int s
                  (unsigned long long)s->limits.instructions);
     } else if (call->broken == BROKEN_TIME) {
         snprintf(fault->text, sizeof fault->text, "the handler ran for more than %u s", s->limits.seconds);
+    } else if (call->broken == BROKEN_STOPPED) {
+        snprintf(fault->text, sizeof fault->text, "the handler was stopped");
     } else if (call->broken == BROKEN_MEMORY) {
         snprintf(fault->text, sizeof fault->text, "the handler used more than %zu MiB of memory",
                  s->limits.memory >> 20);

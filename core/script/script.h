@@ -28,6 +28,7 @@
 #include "json.h"
 #include "str.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -57,6 +58,9 @@ struct script_options {
 int script_new(struct script **out, const struct script_options *options); /* 0 or -ENOMEM */
 void script_free(struct script *s);                                        /* NULL is fine */
 size_t script_memory(const struct script *s);                              /* bytes in use */
+/* A call ends soon, like one that breaks a limit, once another thread has set the flag. NULL: not any more. The flag is
+ * borrowed. Between calls. */
+void script_stop_when(struct script *s, const atomic_bool *stop);
 /* Collects garbage for a while; between calls. */
 void script_collect(struct script *s, bool fully);
 

@@ -31,6 +31,7 @@ enum broken {
     BROKEN_INSTRUCTIONS,
     BROKEN_MEMORY,
     BROKEN_TIME,
+    BROKEN_STOPPED, /* script_stop_when() */
     BROKEN_MACHINE, /* malloc() itself has failed */
 };
 
@@ -103,6 +104,7 @@ struct shape_entry {
 struct script {
     lua_State *L;
     struct script_limits limits;
+    const atomic_bool *stop; /* or NULL */
     script_library *library;
     void *library_arg;
     size_t used;

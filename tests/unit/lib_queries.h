@@ -84,6 +84,7 @@ static const struct {
      RUN("local ok, v = pcall(q.view, \"sums\", p.id) return { ok = ok, sum = ok and v and v.sum or null }")},
     {"queries/index.lua", RUN("return q.view(\"by_name\", p.id)")},
     {"queries/many.lua", RUN("for i = 1, p.n do q.state(\"account/no\" .. i) end return p.n")},
+    {"queries/busy.lua", RUN("for i = 1, 2000000 do end return 1")},
     {"queries/reader.lua", RUN("while true do q.view(\"sums\", \"x\") end")},
     {"queries/states.lua", RUN("for i = 1, p.n do q.state(\"account/\" .. i) end return p.n")},
     {"queries/both.lua", RUN("local a, b = q.state(\"account/1\"), q.state(\"account/1\") a.sum = 1000 return { a = "

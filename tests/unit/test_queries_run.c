@@ -152,7 +152,10 @@ static void reading_has_an_end(void **state) {
     assert_non_null(strstr(fault.text, "the query has run for more than 20 ms"));
     assert_string_equal(fault.file, "queries/reader.lua");
     atomic_store(&stop, true);
-    assert_int_equal(run_alone(f, "reader", 0, &stop, &fault), -ESHUTDOWN);
+    assert_int_equal(run_alone(f, "reader", 0, &stop, &fault), -ECANCELED);
+    /* nor need it ask for anything */
+    assert_int_equal(run_alone(f, "busy", 0, &stop, &fault), -ECANCELED);
+    assert_int_equal(run_alone(f, "busy", 0, NULL, &fault), 0);
 }
 
 static void states_have_a_bound_together(void **state) {
@@ -254,6 +257,50 @@ static void what_is_evicted_while_it_runs_is_not_kept(void **state) {
     uint64_t first = result_take(w.r, "slow", NULL);
     assert_int_equal(queries_cached(f->qs, no, STR("id=1"), &lib_caller.who, &r), QUERY_NONE);
     assert_int_not_equal(gives(f, "slow", "id=1", NULL), first);
+}
+
+/* Both threads are busy: the third waits for its turn. */
+static void what_nobody_waits_for_is_stopped(void **state) {
+    struct fixture *f = *state;
+    struct waiting w[4] = {WAITING, WAITING, WAITING, WAITING};
+    uint32_t gate = number(f, "gate");
+    queries_open(f->qs, gate, STR("n=1"), &lib_caller, opened, &w[0]);
+    queries_open(f->qs, gate, STR("n=2"), &lib_caller, opened, &w[1]);
+    queries_open(f->qs, number(f, "broken"), STR("all"), &lib_caller, opened, &w[2]);
+    queries_open(f->qs, gate, STR("n=2"), &lib_caller, opened, &w[3]);
+    queries_leave(f->qs, &w[2]);
+    queries_leave(f->qs, &w[1]);
+    queries_leave(f->qs, &w[0]);
+    wait_for(&w[0]);
+    wait_for(&w[2]);
+    assert_int_equal(w[0].result, -ECANCELED);
+    assert_int_equal(w[2].result, -ECANCELED);
+    told(f, 0, NULL);
+    assert_int_equal(w[3].calls, 0);
+    add(f, "gate", 1);
+    wait_for(&w[3]);
+    assert_int_equal(w[3].result, 0);
+    result_take(w[3].r, "gate", "{\"got\":null}");
+    wait_for(&w[1]);
+    query_result_unref(w[1].r);
+    queries_leave(f->qs, &w[3]);
+    gives(f, "gate", "n=1", "{\"got\":null}");
+}
+
+/* It does not join the run that is being stopped. */
+static void who_asks_again_is_answered(void **state) {
+    struct fixture *f = *state;
+    struct waiting first = WAITING, again = WAITING;
+    uint32_t gate = number(f, "gate");
+    queries_open(f->qs, gate, STR("n=1"), &lib_caller, opened, &first);
+    queries_leave(f->qs, &first);
+    queries_open(f->qs, gate, STR("n=1"), &lib_caller, opened, &again);
+    wait_for(&first);
+    assert_int_equal(first.result, -ECANCELED);
+    add(f, "gate", 1);
+    wait_for(&again);
+    assert_int_equal(again.result, 0);
+    result_take(again.r, "gate", "{\"got\":null}");
 }
 
 static void *storm_run(void *arg) {
@@ -459,6 +506,8 @@ int main(void) {
         TEST(a_crowd_shares_one_run),
         TEST(nobody_joins_a_run_that_read_too_early),
         TEST(what_is_evicted_while_it_runs_is_not_kept),
+        TEST(what_nobody_waits_for_is_stopped),
+        TEST(who_asks_again_is_answered),
         TEST(threads_ask_write_and_reload),
         TEST(a_reload_empties_the_cache_and_keeps_the_numbers),
         TEST(a_run_over_a_reload_is_not_kept),

@@ -9,11 +9,14 @@ struct world {
     script_value state;
     size_t large; /* items of the view "large" */
     script_value output;
+    atomic_bool stop; /* set by the view "stop" */
 };
 
 static int world_view(void *arg, struct str view, struct str key, struct buf *out, struct err *err) {
     struct world *w = arg;
     buf_printf(&w->asked, "view %.*s %.*s\n", (int)view.n, view.p, (int)key.n, key.p);
+    if (str_eq(view, STR("stop")))
+        atomic_store(&w->stop, true);
     if (str_eq(view, STR("broken")))
         return err_set(err, EIO, "the disk is gone");
     if (str_eq(view, STR("failing")))
@@ -303,6 +306,25 @@ static void seconds_of_a_query_are_limited(void **state) {
                  "the handler ran for more than 1 s");
 }
 
+static void assert_stopped(struct world *w, const char *body) {
+    atomic_store(&w->stop, false);
+    assert_query_fails(w, body, "the handler was stopped");
+    atomic_store(&w->stop, false);
+    assert_query(w, "return 1", "1");
+}
+
+/* Each of them would come to its end. */
+static void what_is_to_stop_stops(void **state) {
+    struct world *w = *state;
+    script_stop_when(w->f->s, &w->stop);
+    assert_query(w, "for i = 1, 1000000 do end return 1", "1");
+    assert_stopped(w, "a.view('stop', '') for i = 1, 1000000 do end return 1");
+    assert_stopped(w, "a.view('stop', '') pcall(function() for i = 1, 1000000 do end end) return 1");
+    assert_stopped(w, "a.view('stop', '') local n = 0 for i = 1, 9 do n = n + #('x'):rep(20000 + i) end return n");
+    script_stop_when(w->f->s, NULL);
+    assert_query(w, "a.view('stop', '') for i = 1, 1000000 do end return 1", "1");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void) {
@@ -318,6 +340,7 @@ int main(void) {
         TEST(queries_are_limited),
         TEST(large_values_are_limited),
         TEST(seconds_of_a_query_are_limited),
+        TEST(what_is_to_stop_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
