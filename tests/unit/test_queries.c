@@ -293,6 +293,24 @@ static void aggregates_without_events_come_and_go(void **state) {
     CHANGES(f, c, make_nine);
 }
 
+static void make_nine_anew(struct fixture *f) {
+    remove_nine(f);
+    make_nine(f);
+}
+
+/* It has the same name and the same version: its number alone tells. */
+static void an_aggregate_that_is_made_anew_is_another_one(void **state) {
+    struct fixture *f = *state;
+    static const struct change c[] = {{"other", "id=9", true}, {"other", "id=8", false}, {"events", "id=9,n=1", false}};
+    struct index_aggregate before, after;
+    make_nine(f);
+    assert_int_equal(lib_find(f->l.store, "other", "9", &before), 0);
+    CHANGES(f, c, make_nine_anew);
+    assert_int_equal(lib_find(f->l.store, "other", "9", &after), 0);
+    assert_int_not_equal(after.no, before.no);
+    assert_int_equal(after.version, before.version);
+}
+
 static void make_bad(struct fixture *f) {
     name(f, "1", "bad");
     views_catch_up(f);
@@ -363,6 +381,7 @@ int main(void) {
         TEST(a_change_of_one_aggregate),
         TEST(what_was_looked_for_in_vain_is_found),
         TEST(aggregates_without_events_come_and_go),
+        TEST(an_aggregate_that_is_made_anew_is_another_one),
         TEST(what_cannot_be_shown_is_read),
         TEST(a_view_that_is_made_anew_is_another_one),
         TEST(of_too_many_reads_every_change_is_the_end),
