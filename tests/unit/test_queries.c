@@ -1,5 +1,6 @@
 /* queries.h through the front door: what a query is given, what its results are called, and how long they are good. */
 #include "lib_queries.h"
+#include "query_reads.h"
 
 /* --- what a query is given */
 
@@ -311,6 +312,24 @@ static void an_aggregate_that_is_made_anew_is_another_one(void **state) {
     assert_int_equal(after.version, before.version);
 }
 
+/* What was read twice, and was another thing each time, can never be so again: no order of the reads hides one. */
+static void all_that_was_read_of_one_thing_must_hold(void **state) {
+    struct fixture *f = *state;
+    const struct query_source source = {store_index(f->l.store), store_views(f->l.store)};
+    struct query_moment began;
+    query_moment_get(&source, &began);
+    struct query_reads *r = query_reads_new(&began), *twice = query_reads_new(&began);
+    query_reads_aggregate(r, STR("other/9"), 0, 0);
+    query_reads_aggregate(twice, STR("other/9"), 0, 0);
+    query_reads_aggregate(twice, STR("other/9"), 7, 0);
+    assert_int_equal(query_reads_count(twice), 2);
+    add(f, "far", 1);
+    assert_true(query_reads_hold(r, &source));
+    assert_false(query_reads_hold(twice, &source));
+    query_reads_unref(r);
+    query_reads_unref(twice);
+}
+
 static void make_bad(struct fixture *f) {
     name(f, "1", "bad");
     views_catch_up(f);
@@ -382,6 +401,7 @@ int main(void) {
         TEST(what_was_looked_for_in_vain_is_found),
         TEST(aggregates_without_events_come_and_go),
         TEST(an_aggregate_that_is_made_anew_is_another_one),
+        TEST(all_that_was_read_of_one_thing_must_hold),
         TEST(what_cannot_be_shown_is_read),
         TEST(a_view_that_is_made_anew_is_another_one),
         TEST(of_too_many_reads_every_change_is_the_end),

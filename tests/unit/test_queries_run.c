@@ -83,6 +83,37 @@ static void per_caller_everybody_has_his_own(void **state) {
     assert_int_not_equal(as_caller(f, &bob, NULL), b);
 }
 
+/* Takes both threads, until account/gate has an event: what is asked for then waits for its turn. */
+static void threads_take(struct fixture *f, struct waiting w[2]) {
+    queries_open(f->qs, number(f, "gate"), STR("n=1"), &lib_caller, opened, &w[0]);
+    queries_open(f->qs, number(f, "gate"), STR("n=2"), &lib_caller, opened, &w[1]);
+}
+
+static void threads_give(struct fixture *f, struct waiting w[2]) {
+    add(f, "gate", 1);
+    for (int i = 0; i < 2; i++) {
+        wait_for(&w[i]);
+        query_result_unref(w[i].r);
+    }
+}
+
+static void per_caller_nobody_joins_the_run_of_another(void **state) {
+    struct fixture *f = *state;
+    const struct caller bob = {.who = {.uid = 1001, .gid = 100}};
+    struct waiting busy[2] = {WAITING, WAITING}, w[3] = {WAITING, WAITING, WAITING};
+    uint32_t no = number(f, "whoami");
+    threads_take(f, busy);
+    queries_open(f->qs, no, STR("all"), &lib_caller, opened, &w[0]);
+    queries_open(f->qs, no, STR("all"), &bob, opened, &w[1]);
+    queries_open(f->qs, no, STR("all"), &lib_caller, opened, &w[2]);
+    threads_give(f, busy);
+    for (int i = 0; i < 3; i++) {
+        wait_for(&w[i]);
+        assert_int_equal(w[i].result, 0);
+        result_take(w[i].r, "whoami", i == 1 ? "{\"uid\":1001,\"gids\":[100]}" : "{\"uid\":1000,\"gids\":[100]}");
+    }
+}
+
 /* --- handlers that fail */
 
 static void a_failure_is_told_once_a_run(void **state) {
@@ -259,32 +290,44 @@ static void what_is_evicted_while_it_runs_is_not_kept(void **state) {
     assert_int_not_equal(gives(f, "slow", "id=1", NULL), first);
 }
 
-/* Both threads are busy: the third waits for its turn. */
 static void what_nobody_waits_for_is_stopped(void **state) {
     struct fixture *f = *state;
-    struct waiting w[4] = {WAITING, WAITING, WAITING, WAITING};
-    uint32_t gate = number(f, "gate");
-    queries_open(f->qs, gate, STR("n=1"), &lib_caller, opened, &w[0]);
-    queries_open(f->qs, gate, STR("n=2"), &lib_caller, opened, &w[1]);
-    queries_open(f->qs, number(f, "broken"), STR("all"), &lib_caller, opened, &w[2]);
-    queries_open(f->qs, gate, STR("n=2"), &lib_caller, opened, &w[3]);
-    queries_leave(f->qs, &w[2]);
-    queries_leave(f->qs, &w[1]);
-    queries_leave(f->qs, &w[0]);
-    wait_for(&w[0]);
-    wait_for(&w[2]);
-    assert_int_equal(w[0].result, -ECANCELED);
-    assert_int_equal(w[2].result, -ECANCELED);
+    struct waiting busy[2] = {WAITING, WAITING}, queued = WAITING, joined = WAITING;
+    threads_take(f, busy);
+    queries_open(f->qs, number(f, "broken"), STR("all"), &lib_caller, opened, &queued);
+    queries_open(f->qs, number(f, "gate"), STR("n=2"), &lib_caller, opened, &joined);
+    queries_leave(f->qs, &queued);
+    queries_leave(f->qs, &busy[1]);
+    queries_leave(f->qs, &busy[0]);
+    wait_for(&busy[0]);
+    wait_for(&queued);
+    assert_int_equal(busy[0].result, -ECANCELED);
+    assert_int_equal(queued.result, -ECANCELED);
     told(f, 0, NULL);
-    assert_int_equal(w[3].calls, 0);
+    assert_int_equal(joined.calls, 0);
     add(f, "gate", 1);
-    wait_for(&w[3]);
-    assert_int_equal(w[3].result, 0);
-    result_take(w[3].r, "gate", "{\"got\":null}");
-    wait_for(&w[1]);
-    query_result_unref(w[1].r);
-    queries_leave(f->qs, &w[3]);
+    wait_for(&joined);
+    assert_int_equal(joined.result, 0);
+    result_take(joined.r, "gate", "{\"got\":null}");
+    wait_for(&busy[1]);
+    query_result_unref(busy[1].r);
+    queries_leave(f->qs, &joined);
     gives(f, "gate", "n=1", "{\"got\":null}");
+}
+
+/* Nothing begins anew for one who has come while it was under way, and left too. */
+static void who_came_late_and_left_is_done_with(void **state) {
+    struct fixture *f = *state;
+    struct waiting first = WAITING, late = WAITING;
+    queries_open(f->qs, number(f, "gate"), STR("n=1"), &lib_caller, opened, &first);
+    gives(f, "params", "all", "{}"); /* by the other thread: the first is under way */
+    queries_open(f->qs, number(f, "gate"), STR("n=1"), &lib_caller, opened, &late);
+    queries_leave(f->qs, &first);
+    queries_leave(f->qs, &late);
+    wait_for(&first);
+    wait_for(&late);
+    assert_int_equal(first.result, -ECANCELED);
+    assert_int_equal(late.result, -ECANCELED);
 }
 
 /* It does not join the run that is being stopped. */
@@ -498,6 +541,7 @@ int main(void) {
         TEST(with_depends_ttl_changes_do_not_matter),
         TEST(allow_is_asked_each_time),
         TEST(per_caller_everybody_has_his_own),
+        TEST(per_caller_nobody_joins_the_run_of_another),
         TEST(a_failure_is_told_once_a_run),
         TEST(what_loops_is_stopped_and_others_go_on),
         TEST(reading_has_an_end),
@@ -507,6 +551,7 @@ int main(void) {
         TEST(nobody_joins_a_run_that_read_too_early),
         TEST(what_is_evicted_while_it_runs_is_not_kept),
         TEST(what_nobody_waits_for_is_stopped),
+        TEST(who_came_late_and_left_is_done_with),
         TEST(who_asks_again_is_answered),
         TEST(threads_ask_write_and_reload),
         TEST(a_reload_empties_the_cache_and_keeps_the_numbers),
