@@ -5,10 +5,9 @@
 #
 #   PART       gate    format, lint, gcc release build, unit tests; when it fails, nothing else is run
 #              fs      the tests on a real mount, of the release build, and with a real Kafka broker
-#              clang   another compiler, -O0 with assertions: build, unit tests
-#              asan    all tests again under AddressSanitizer and UndefinedBehaviorSanitizer
+#              asan    all tests again, by clang with AddressSanitizer and UndefinedBehaviorSanitizer (which sees more
+#                      than gcc's), and each fuzz target for some seconds
 #              tsan    what has threads, under ThreadSanitizer
-#              fuzz    each fuzz target for some seconds
 #   --quick    gate and fs only, without the long kill -9 and fault tests
 #   --cycles N kill -9 cycles of the crash test (200, or ESFS_CYCLES)
 #
@@ -30,12 +29,12 @@ while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=1 ;;
     --cycles) ESFS_CYCLES=${2:?--cycles needs a number}; shift ;;
-    gate | fs | clang | asan | tsan | fuzz) parts+=("$1") ;;
+    gate | fs | asan | tsan) parts+=("$1") ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(gate fs clang asan tsan fuzz)
+[ ${#parts[@]} -gt 0 ] || parts=(gate fs asan tsan)
 [ -z "$quick" ] || parts=(gate fs)
 
 # What tests leave behind: mounts in their directory, programs out of our builds.
@@ -97,29 +96,19 @@ part_fs() {
   [ -n "$quick" ] || check gcc --suite crash --suite faults --suite kafka
 }
 
-part_clang() {
-  CC=clang CXX=clang++ build clang --buildtype=debug -Dbench=true || return 0
-  check clang --suite unit
-}
-
 # Sanitized daemons are waited for more than they compute.
 sanitized_at_once=$(($(nproc) + 1))
 
 part_asan() {
-  build asan --buildtype=debugoptimized -Db_sanitize=address,undefined || return 0
+  CC=clang CXX=clang++ build asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
+    -Dbench=true -Dfuzz=true || return 0
   ESFS_CYCLES=$((ESFS_CYCLES < 10 ? ESFS_CYCLES : 10)) check asan --timeout-multiplier 3 \
-    --num-processes "$sanitized_at_once" --suite unit --suite fs --suite crash --suite faults
+    --num-processes "$sanitized_at_once" --suite unit --suite fuzz --suite fs --suite crash --suite faults
 }
 
 part_tsan() {
   build tsan --buildtype=debugoptimized -Db_sanitize=thread || return 0
   check tsan --timeout-multiplier 3 --suite threads --num-processes "$sanitized_at_once"
-}
-
-part_fuzz() {
-  CC=clang CXX=clang++ build fuzz --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
-    -Dfuzz=true || return 0
-  check fuzz --suite fuzz
 }
 
 packages_install "${build_packages[@]}" "${test_packages[@]}"

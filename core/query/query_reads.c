@@ -94,7 +94,8 @@ size_t query_reads_count(const struct query_reads *r) {
 /* --- noting */
 
 static struct str name_of(const struct query_reads *r, const struct read *item) {
-    return (struct str){r->names.p + item->name_at, item->name_n};
+    /* There are no names at all while none had a byte. */
+    return (struct str){item->name_n ? r->names.p + item->name_at : "", item->name_n};
 }
 
 static bool is_same(const struct query_reads *r, const struct read *a, const struct read *b, struct str name) {
