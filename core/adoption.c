@@ -1,6 +1,7 @@
 /* Bringing a domain into force: load its directory, check it against what is stored, make anew what its handlers fold
  * in another way, and only then let the sequencer change over. Until that last step nothing has happened. */
 #include "handlers.h"
+#include "kafka.h"
 #include "query_life.h"
 #include "refold.h"
 #include "registry.h"
@@ -163,6 +164,8 @@ static int adoption_run(struct adoption *a, struct err *err) {
         sequencer_fail(s->sequencer, err);
     if (r == 0)
         views_adopt(s->views, a->domain);
+    if (r == 0)
+        kafka_adopt(s->kafka, a->domain);
     queries_settle(s->queries);
     return r;
 }

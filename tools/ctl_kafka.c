@@ -11,17 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERIFY_ARGUMENTS "verify STORE --brokers HOST:PORT[,...] [--config FILE] [--topic TEMPLATE] [--from POSITION]"
+#define VERIFY_ARGUMENTS                                                                                               \
+    "verify STORE --brokers HOST:PORT[,...] [--config FILE] [--topic TEMPLATE] [--from POSITION] "                     \
+    "[--domain DIR]"
 #define SEEK_ARGUMENTS "seek STORE POSITION (16 hexadecimal digits, start or end)"
 
 /* --- verify */
 
 static int verify_arguments(int argc, char **argv, struct kafka_verify_options *o) {
-    static const struct option longs[] = {{"brokers", required_argument, 0, 'b'},
-                                          {"config", required_argument, 0, 'c'},
-                                          {"topic", required_argument, 0, 't'},
-                                          {"from", required_argument, 0, 'f'},
-                                          {0}};
+    static const struct option longs[] = {{"brokers", required_argument, 0, 'b'}, {"config", required_argument, 0, 'c'},
+                                          {"topic", required_argument, 0, 't'},   {"domain", required_argument, 0, 'd'},
+                                          {"from", required_argument, 0, 'f'},    {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         if (c == 'b')
@@ -30,6 +30,8 @@ static int verify_arguments(int argc, char **argv, struct kafka_verify_options *
             o->config = optarg;
         else if (c == 't')
             o->topic = optarg;
+        else if (c == 'd')
+            o->domain = optarg;
         else if (c != 'f' || !kafka_position_read(str_of(optarg), &o->from))
             return -1;
     }
@@ -46,6 +48,8 @@ static int verify_report(const char *path, int r, const struct kafka_verify_resu
     printf("%s: sound in Kafka up to position %016" PRIx64 ": %" PRIu64 " events", path, v->cursor, v->events);
     printf(", %" PRIu64 " duplicates, %" PRIu64 " parked", v->duplicates, v->parked);
     printf(", %" PRIu64 " messages of others\n", v->foreign);
+    if (v->earlier)
+        printf("%" PRIu64 " messages may be of an earlier kafka.lua: their bodies were not compared\n", v->earlier);
     if (v->moved)
         printf("%" PRIu64 " aggregates are in more than one partition: partitions were added\n", v->moved);
     return 0;

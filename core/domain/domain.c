@@ -86,25 +86,37 @@ static int fold_hash(struct domain *d, size_t type, const bool *required, struct
     return 0;
 }
 
-/* What a view's output depends on: its own file, and how the types that it follows are folded. */
-static int view_hash(struct domain *d, size_t view, const bool *required, struct err *err) {
-    struct domain_view *v = &d->views[view];
+/* What the output of a view, or of kafka.lua, depends on: its own file, and how the types that it follows are folded.
+ */
+static int follower_hash(struct domain *d, const struct folding *f, struct str rules, const struct domain_type **from,
+                         size_t n_from, uint8_t out[DOMAIN_FOLD_HASH], struct err *err) {
     uint8_t own[DIGEST_CHAIN], hash[DIGEST_CHAIN];
-    const struct folding f = {d->own->definitions[d->n_types + view], required};
-    struct str *parts = calloc(2 * v->n_from + 1, sizeof *parts);
-    if (!parts || files_hash(&d->own->files, STR(DOMAIN_VIEW_RULES), folding_file, &f, own) < 0) {
+    struct str *parts = calloc(2 * n_from + 1, sizeof *parts);
+    if (!parts || files_hash(&d->own->files, rules, folding_file, f, own) < 0) {
         free(parts);
         return memory_fault(err);
     }
     parts[0] = (struct str){(const char *)own, sizeof own};
-    for (size_t i = 0; i < v->n_from; i++) {
-        parts[2 * i + 1] = (struct str){v->from[i]->name.p, v->from[i]->name.n + 1};
-        parts[2 * i + 2] = (struct str){(const char *)v->from[i]->fold, DOMAIN_FOLD_HASH};
+    for (size_t i = 0; i < n_from; i++) {
+        parts[2 * i + 1] = (struct str){from[i]->name.p, from[i]->name.n + 1};
+        parts[2 * i + 2] = (struct str){(const char *)from[i]->fold, DOMAIN_FOLD_HASH};
     }
-    digest_chain(parts, 2 * v->n_from + 1, hash);
-    memcpy(v->hash, hash, DOMAIN_FOLD_HASH);
+    digest_chain(parts, 2 * n_from + 1, hash);
+    memcpy(out, hash, DOMAIN_FOLD_HASH);
     free(parts);
     return 0;
+}
+
+static int view_hash(struct domain *d, size_t view, const bool *required, struct err *err) {
+    struct domain_view *v = &d->views[view];
+    const struct folding f = {d->own->definitions[d->n_types + view], required};
+    return follower_hash(d, &f, STR(DOMAIN_VIEW_RULES), v->from, v->n_from, v->hash, err);
+}
+
+static int kafka_hash(struct domain *d, const bool *required, struct err *err) {
+    struct domain_kafka *k = d->kafka;
+    const struct folding f = {d->own->definitions[d->n_types + d->n_views + d->n_queries], required};
+    return follower_hash(d, &f, STR(DOMAIN_KAFKA_RULES), k->from, k->n_from, k->hash, err);
 }
 
 static void libraries_note(struct domain *d, const bool *required) {
@@ -122,6 +134,10 @@ static int definition_seen(void *arg, struct domain_vm *vm, struct script *s, si
         return r < 0 ? r : fold_hash(d, definition, required, err);
     }
     definition -= d->n_types;
+    if (definition >= d->n_views + d->n_queries) {
+        int r = domain_kafka_read(d, s, table, err);
+        return r < 0 ? r : kafka_hash(d, required, err);
+    }
     if (definition >= d->n_views)
         return domain_query_read(d, definition - d->n_views, s, table, err);
     int r = domain_view_read(d, definition, s, table, err);
@@ -198,6 +214,20 @@ static int queries_make(struct domain *d, struct err *err) {
     return 0;
 }
 
+static int kafka_make(struct domain *d, struct err *err) {
+    struct domain_private *own = d->own;
+    const struct str none = {0};
+    struct domain_file *file = domain_file_find(&own->files, DOMAIN_KAFKA, none, none, 0);
+    if (!file)
+        return 0;
+    d->kafka = arena_alloc(&own->arena, sizeof *d->kafka);
+    if (!d->kafka)
+        return memory_fault(err);
+    *d->kafka = (struct domain_kafka){.file = file->path};
+    own->definitions[d->n_types + d->n_views + d->n_queries] = file;
+    return 0;
+}
+
 static int domain_read(struct domain *d, const struct domain_options *options, struct err *err) {
     struct domain_private *own = d->own;
     struct domain_vm *vm = NULL;
@@ -210,6 +240,8 @@ static int domain_read(struct domain *d, const struct domain_options *options, s
         r = views_make(d, err);
     if (r == 0)
         r = queries_make(d, err);
+    if (r == 0)
+        r = kafka_make(d, err);
     if (r == 0)
         r = domain_schemas_read(d, options, err);
     if (r == 0)

@@ -93,6 +93,22 @@ struct domain_query {
     struct allow allow;
 };
 
+/* kafka.lua: which events are published to Kafka, and as what. */
+enum domain_kafka_how { DOMAIN_KAFKA_NOT, DOMAIN_KAFKA_AS_IT_IS, DOMAIN_KAFKA_MADE };
+struct domain_kafka_on {
+    struct str name; /* of an event, or "*" */
+    enum domain_kafka_how how;
+};
+struct domain_kafka {
+    struct str file;                 /* "kafka.lua" */
+    uint8_t hash[DOMAIN_FOLD_HASH];  /* of the file and all that a view's hash is of: under another one the same events
+                                        may become other messages */
+    const struct domain_type **from; /* of which types, by name */
+    size_t n_from;
+    struct domain_kafka_on *on; /* by name; events that are not there are not published */
+    size_t n_on;
+};
+
 struct domain {
     struct str directory;           /* as it was given */
     uint8_t hash[DIGEST_CHAIN];     /* of every file's name and bytes */
@@ -102,6 +118,7 @@ struct domain {
     struct domain_view *views;    /* by name */
     struct domain_query *queries; /* by name */
     size_t n_views, n_queries;
+    struct domain_kafka *kafka; /* NULL: there is no such file */
     /* what follows is for domain*.c */
     struct domain_private *own;
 };
@@ -127,6 +144,9 @@ const struct domain_view *domain_view(const struct domain *d, struct str name);
 const struct domain_query *domain_query(const struct domain *d, struct str name);
 const char *domain_view_near(const struct domain *d, struct str name); /* which one was probably meant */
 bool domain_view_follows(const struct domain_view *v, const struct domain_type *t);
+bool domain_kafka_follows(const struct domain_kafka *k, const struct domain_type *t);
+/* What is said of an event, by its type or by "*". NULL: nothing. */
+const struct domain_kafka_on *domain_kafka_on(const struct domain_kafka *k, struct str event);
 const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
                                           uint32_t version);
 
@@ -159,5 +179,6 @@ script_value domain_vm_view(struct domain_vm *vm, const struct domain_view *v, e
 script_value domain_vm_view_on(struct domain_vm *vm, const struct domain_view *v, struct str event);
 script_value domain_vm_query_run(struct domain_vm *vm, const struct domain_query *q);
 script_value domain_vm_query_post(struct domain_vm *vm, const struct domain_query *q);
+script_value domain_vm_kafka_on(struct domain_vm *vm, const struct domain_kafka_on *on);
 
 #endif

@@ -296,6 +296,18 @@ static int room_read(struct walk *w, int root, const char *name, enum domain_fil
     return 0;
 }
 
+/* The one definition that lies in the domain's directory itself. */
+static int kafka_read(struct walk *w, int root) {
+    struct stat st;
+    struct entry e = {.directory = root, .name = "kafka.lua", .path = "kafka.lua", .kind = DOMAIN_KAFKA};
+    if (fstatat(root, e.name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return 0;
+    int r = entry_look(w, root, &e);
+    if (r == 0 && e.is_directory)
+        r = entry_fault(w, &e, "is a directory, and must be a file");
+    return r < 0 ? r : file_add(w, &e, (struct domain_file){0});
+}
+
 static int rooms_read(struct walk *w, int root) {
     int r = room_read(w, root, "aggregates", DOMAIN_AGGREGATE, definition_visit);
     if (r == 0)
@@ -304,6 +316,8 @@ static int rooms_read(struct walk *w, int root) {
         r = room_read(w, root, "views", DOMAIN_VIEW, view_visit);
     if (r == 0)
         r = room_read(w, root, "queries", DOMAIN_QUERY, query_visit);
+    if (r == 0)
+        r = kafka_read(w, root);
     return r < 0 ? r : room_read(w, root, "schemas", DOMAIN_EVENT_SCHEMA, schemas_visit);
 }
 

@@ -18,6 +18,8 @@
 #define DOMAIN_FOLD_RULES "esfs fold 1"
 /* Changes when this engine makes something else of the same view of the same events. */
 #define DOMAIN_VIEW_RULES "esfs view 1"
+/* Changes when this engine makes other messages of the same events with the same kafka.lua. */
+#define DOMAIN_KAFKA_RULES "esfs kafka 1"
 
 /* --- files */
 
@@ -28,6 +30,7 @@ enum domain_file_kind {
     DOMAIN_COMMAND_SCHEMA,
     DOMAIN_VIEW,
     DOMAIN_QUERY,
+    DOMAIN_KAFKA,
 };
 
 struct domain_file {
@@ -45,8 +48,8 @@ struct domain_files {
     struct buf unread; /* a line each for what was passed over or is missing; to be freed */
 };
 
-/* Reads aggregates/, lib/, schemas/, views/ and queries/; texts and names live in the arena. Errors as domain_load().
- */
+/* Reads aggregates/, lib/, schemas/, views/, queries/ and kafka.lua; texts and names live in the arena. Errors as
+ * domain_load(). */
 int domain_files_read(struct domain_files *out, const char *directory, struct arena *arena, struct err *err);
 struct domain_file *domain_file_find(const struct domain_files *files, enum domain_file_kind kind, struct str type,
                                      struct str name, uint32_t version);
@@ -65,11 +68,13 @@ struct domain_private {
     struct domain_files files;
     struct script_limits limits;
     bool assert_format;
-    struct domain_file **definitions; /* of each type, then of each view, then of each query, in their order */
-    struct domain_layout *layouts;    /* of each type */
-    size_t *view_layouts;             /* of each view: its first handler; the parts come first, then `on` */
-    size_t *query_layouts;            /* of each query: where `run` is; `post` comes next */
-    size_t n_handlers;                /* of a vm */
+    struct domain_file *
+        *definitions; /* of each type, then of each view, then of each query, in their order, then kafka.lua */
+    struct domain_layout *layouts; /* of each type */
+    size_t *view_layouts;          /* of each view: its first handler; the parts come first, then `on` */
+    size_t *query_layouts;         /* of each query: where `run` is; `post` comes next */
+    size_t kafka_layout;           /* where `on` of kafka.lua is */
+    size_t n_handlers;             /* of a vm */
     pthread_mutex_t mutex;
     struct domain_vm *idle[DOMAIN_IDLE_VMS]; /* these hold no reference */
     size_t n_idle;
@@ -93,6 +98,9 @@ int domain_type_read(struct domain *d, size_t i, struct script *s, script_value 
 int domain_view_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
 /* The same for d->queries[i]; d->hash is there. What it compiled is d's to free, also after a failure. */
 int domain_query_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err);
+
+/* The same for d->kafka, which is there. */
+int domain_kafka_read(struct domain *d, struct script *s, script_value table, struct err *err);
 
 /* A vm that holds no reference, with every definition loaded. `seen` (may be NULL) is called with each definition's
  * table as it comes; domain_vm_required() then tells. */
@@ -139,6 +147,11 @@ int reader_boolean(struct reader *r, script_value table, const char *name, bool 
 int reader_text(struct reader *r, script_value table, const char *name, struct str *out); /* p is NULL: not there */
 int reader_allow(struct reader *r, script_value table, const char *name, struct allow *out);
 size_t reader_count(struct reader *r, script_value table); /* of all members */
+/* `from`: the types that are followed, by name, in the arena; all of them where the table names none. */
+int reader_from(struct reader *r, const struct domain *d, script_value table, const struct domain_type ***from,
+                size_t *n);
+/* A fault, unless one of these types declares the event. */
+int reader_event(struct reader *r, const struct domain_type *const *from, size_t n_from, struct str event);
 
 /* --- versions of an event */
 

@@ -7,7 +7,6 @@
 
 struct view_reader {
     struct reader in;
-    const struct domain *d;
     struct domain_view *v;
 };
 
@@ -38,96 +37,7 @@ static int kind_check(struct view_reader *r, script_value table) {
     return 0;
 }
 
-/* --- from */
-
-static int types_near(struct view_reader *r, struct str name, const char **near) {
-    const char **names = malloc((r->d->n_types + 1) * sizeof *names);
-    if (!names)
-        return reader_memory(&r->in);
-    for (size_t i = 0; i < r->d->n_types; i++)
-        names[i] = r->d->types[i].name.p;
-    *near = domain_nearest(name, names, r->d->n_types);
-    free(names);
-    return 0;
-}
-
-static int type_missing(struct view_reader *r, struct str name) {
-    char shown[DOMAIN_SHOWN];
-    const char *near = NULL;
-    if (types_near(r, name, &near) < 0)
-        return -ENOMEM;
-    domain_shown(name, shown);
-    return near ? reader_fault(&r->in, "from", "there is no type %s, did you mean %s?", shown, near)
-                : reader_fault(&r->in, "from", "there is no type %s", shown);
-}
-
-static int type_add(struct view_reader *r, const struct domain_type *t) {
-    struct domain_view *v = r->v;
-    size_t i = v->n_from;
-    for (; i > 0 && v->from[i - 1] >= t; i--) /* the types are sorted by their names */
-        if (v->from[i - 1] == t)
-            return reader_fault(&r->in, "from", "%s is named twice", t->name.p);
-    memmove(&v->from[i + 1], &v->from[i], (v->n_from - i) * sizeof *v->from);
-    v->from[i] = t;
-    v->n_from++;
-    return 0;
-}
-
-static int type_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
-    struct view_reader *r = arg;
-    (void)key_is_integer; /* it is an array */
-    if (script_kind(r->in.s, value) != SCRIPT_STRING)
-        return reader_fault(&r->in, "from", "item %.*s is no name of a type", (int)key.n, key.p);
-    struct str name = script_string(r->in.s, value);
-    const struct domain_type *t = domain_type(r->d, name);
-    return t ? type_add(r, t) : type_missing(r, name);
-}
-
-static int from_read(struct view_reader *r, script_value table) {
-    struct domain_view *v = r->v;
-    script_value list;
-    int rc = reader_member(&r->in, table, "from", SCRIPT_ARRAY, "a list of types, like { \"order\" }", &list);
-    if (rc < 0)
-        return rc;
-    v->from = arena_alloc(r->in.arena, (r->d->n_types + 1) * sizeof *v->from);
-    if (!v->from)
-        rc = reader_memory(&r->in);
-    else if (list)
-        rc = script_each(r->in.s, list, type_visit, r);
-    if (rc == 0 && list && !v->n_from)
-        rc = reader_fault(&r->in, "from", "names no type: without it, all are followed");
-    script_drop(r->in.s, list);
-    for (size_t i = 0; rc == 0 && !list && i < r->d->n_types; i++)
-        v->from[v->n_from++] = &r->d->types[i];
-    return rc;
-}
-
 /* --- on */
-
-static bool is_declared(const struct domain_view *v, struct str event) {
-    for (size_t i = 0; i < v->n_from; i++)
-        if (domain_event(v->from[i], event))
-            return true;
-    return false;
-}
-
-static int event_missing(struct view_reader *r, struct str event) {
-    const struct domain_view *v = r->v;
-    size_t n = 0;
-    for (size_t i = 0; i < v->n_from; i++)
-        n += v->from[i]->n_events;
-    const char **names = malloc((n + 1) * sizeof *names);
-    if (!names)
-        return reader_memory(&r->in);
-    n = 0;
-    for (size_t i = 0; i < v->n_from; i++)
-        for (size_t j = 0; j < v->from[i]->n_events; j++)
-            names[n++] = v->from[i]->events[j].name.p;
-    const char *near = domain_nearest(event, names, n);
-    free(names);
-    return near ? reader_fault(&r->in, "", "no type that it follows declares this event, did you mean %s?", near)
-                : reader_fault(&r->in, "", "no type that it follows declares this event");
-}
 
 static int on_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
     struct view_reader *r = arg;
@@ -136,8 +46,9 @@ static int on_visit(void *arg, struct str key, bool key_is_integer, script_value
     snprintf(r->in.at, sizeof r->in.at, "on.%s", domain_shown(key, shown));
     if (key_is_integer)
         return reader_fault(&r->in, "", "a number is no name: write { OrderPlaced = function(view, e) ... end }");
-    if (!str_eq(key, STR("*")) && !is_declared(v, key))
-        return event_missing(r, key);
+    int rc = str_eq(key, STR("*")) ? 0 : reader_event(&r->in, v->from, v->n_from, key);
+    if (rc < 0)
+        return rc;
     if (script_kind(r->in.s, value) != SCRIPT_FUNCTION)
         return reader_fault(&r->in, "", "must be a function(view, e, state)");
     struct str name = domain_name_copy(r->in.arena, key);
@@ -207,7 +118,7 @@ const char *domain_view_near(const struct domain *d, struct str name) {
 
 int domain_view_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err) {
     static const char *const names[] = {"kind", "from", "key", "init", "on", "output", "path", "allow"};
-    struct view_reader r = {.d = d, .v = &d->views[i]};
+    struct view_reader r = {.v = &d->views[i]};
     r.in = (struct reader){.arena = &d->own->arena, .s = s, .err = err, .file = r.v->file};
     int rc = reader_members(&r.in, table, names, sizeof names / sizeof *names);
     if (rc == 0)
@@ -215,7 +126,7 @@ int domain_view_read(struct domain *d, size_t i, struct script *s, script_value 
     if (rc == 0)
         rc = kind_check(&r, table);
     if (rc == 0)
-        rc = from_read(&r, table);
+        rc = reader_from(&r.in, d, table, &r.v->from, &r.v->n_from);
     if (rc == 0)
         rc = r.v->index ? index_read(&r, table) : projection_read(&r, table);
     if (rc == 0)

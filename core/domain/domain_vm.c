@@ -112,10 +112,18 @@ static void query_bind(struct domain_vm *vm, size_t query, script_value table) {
     handlers[1] = script_member(vm->script, table, "post");
 }
 
+static void kafka_bind(struct domain_vm *vm, script_value table) {
+    const struct domain_kafka *k = vm->domain->kafka;
+    script_value *handlers = vm->handlers + vm->domain->own->kafka_layout;
+    for (size_t i = 0; i < k->n_on; i++)
+        if (k->on[i].how == DOMAIN_KAFKA_MADE)
+            handlers[i] = member_at(vm->script, table, "on", k->on[i].name.p);
+}
+
 /* --- making */
 
 static size_t definition_count(const struct domain *d) {
-    return d->n_types + d->n_views + d->n_queries;
+    return d->n_types + d->n_views + d->n_queries + (d->kafka != NULL);
 }
 
 /* Loads each definition; `seen` reads the tables of the first vm, so that afterwards it is known how many
@@ -140,6 +148,8 @@ static int handlers_bind(struct domain_vm *vm, const script_value *tables, struc
         view_bind(vm, i, tables[vm->domain->n_types + i]);
     for (size_t i = 0; i < vm->domain->n_queries; i++)
         query_bind(vm, i, tables[vm->domain->n_types + vm->domain->n_views + i]);
+    if (vm->domain->kafka)
+        kafka_bind(vm, tables[definition_count(vm->domain) - 1]);
     return 0;
 }
 
@@ -311,4 +321,8 @@ script_value domain_vm_query_run(struct domain_vm *vm, const struct domain_query
 
 script_value domain_vm_query_post(struct domain_vm *vm, const struct domain_query *q) {
     return query_handlers(vm, q)[1];
+}
+
+script_value domain_vm_kafka_on(struct domain_vm *vm, const struct domain_kafka_on *on) {
+    return vm->handlers[vm->domain->own->kafka_layout + (size_t)(on - vm->domain->kafka->on)];
 }

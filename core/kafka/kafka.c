@@ -19,6 +19,8 @@ static int properties_make(struct kafka *k, struct err *err) {
 }
 
 static void release(struct kafka *k) {
+    kafka_rules_free(k->rules);
+    kafka_rules_free(k->next_rules);
     for (struct kafka_topic *t; (t = k->topics);) {
         k->topics = t->next;
         free(t);
@@ -47,7 +49,14 @@ static int prepare(struct kafka *k, struct err *err) {
     int r = kafka_settings_make(&k->settings, &k->options, err);
     if (r == 0)
         r = properties_make(k, err);
-    return r == 0 ? kafka_load(k, err) : r;
+    if (r == 0)
+        r = kafka_load(k, err);
+    if (r < 0)
+        return r;
+    struct domain *d = store_domain(k->store);
+    r = kafka_rules_new(&k->rules, k->store, d, err);
+    domain_unref(d);
+    return r;
 }
 
 /* librdkafka says what it thinks of the properties when the thread makes a producer. */
@@ -86,6 +95,29 @@ int kafka_new(struct kafka **out, struct store *store, const struct kafka_option
     else
         *out = k;
     return r;
+}
+
+/* What cannot be made for want of memory is tried again with the next reload. Who reloads goes on when the thread has
+ * it: what he appends then is published by it. */
+void kafka_adopt(struct kafka *k, struct domain *d) {
+    struct kafka_rules *rules, *before = NULL;
+    struct err err = {0};
+    if (!k)
+        return;
+    int r = kafka_rules_new(&rules, k->store, d, &err);
+    if (r < 0) {
+        store_report(k->store, "kafka.lua: what ran before goes on", &err);
+        return;
+    }
+    pthread_mutex_lock(&k->lock);
+    before = k->next_rules;
+    k->next_rules = rules;
+    k->rules_changed = true;
+    feed_wake(&k->store->feed, &k->woken);
+    while (k->rules_changed && !k->ended)
+        pthread_cond_wait(&k->changed, &k->lock);
+    pthread_mutex_unlock(&k->lock);
+    kafka_rules_free(before);
 }
 
 void kafka_stop(struct kafka *k) {

@@ -24,6 +24,7 @@
 #define KAFKA_PARKED_MAX 10000 /* then nothing more is sent until some are gone */
 
 struct kafka;
+struct domain;
 
 /* Borrowed until store_close(). */
 struct kafka_options {
@@ -48,6 +49,10 @@ void kafka_free(struct kafka *k);
 
 /* Refuses a store whose cursor lies past the end of the log: the log was cut short. 0 or a negative errno in words. */
 int kafka_check(struct store *store, struct err *err);
+
+/* A domain has come into force: its kafka.lua, if it has one, says from now on what is published. Recorded with the
+ * cursor. Waits for the publisher's thread to take it. NULL is fine for `k`. */
+void kafka_adopt(struct kafka *k, struct domain *d);
 
 /* .esfs/kafka/status.json. 0 or -ENOMEM. `k` NULL: of a store that is not written to. */
 int kafka_status(struct kafka *k, struct buf *out);

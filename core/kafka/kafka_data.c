@@ -14,6 +14,12 @@ struct str kafka_key_parked(uint64_t position, char out[KAFKA_KEY_PARKED_BYTES])
     return (struct str){out, KAFKA_KEY_PARKED_BYTES};
 }
 
+struct str kafka_key_change(uint64_t position, char out[KAFKA_KEY_CHANGE_BYTES]) {
+    memcpy(out, "kr", 2);
+    be64_put(out + 2, position);
+    return (struct str){out, KAFKA_KEY_CHANGE_BYTES};
+}
+
 static void put_number(struct buf *out, uint64_t v) {
     char bytes[VARINT_MAX];
     buf_put(out, bytes, varint_put(bytes, v));
@@ -74,6 +80,45 @@ int kafka_meta_load(struct db *db, struct kafka_meta *out, struct buf *text, str
         return err_set(err, ENOMEM, "out of memory");
     r = kafka_meta_get(buf_str(text), out);
     return r < 0 ? err_set(err, EUCLEAN, "the record of Kafka's cursor is damaged, or of a later release") : 0;
+}
+
+void kafka_change_put(const struct kafka_change *c, struct buf *out) {
+    put_number(out, LAYOUT);
+    put_number(out, c->until);
+    buf_put(out, c->hash, sizeof c->hash);
+}
+
+static int change_get(struct db_pair pair, struct kafka_change *out) {
+    uint64_t v[2];
+    const char *p = get_numbers(pair.value, v, 2), *end = pair.value.p + pair.value.n;
+    if (pair.key.n != KAFKA_KEY_CHANGE_BYTES || !p || v[0] != LAYOUT || end - p != DOMAIN_FOLD_HASH)
+        return -EUCLEAN;
+    *out = (struct kafka_change){.position = be64_get(pair.key.p + 2), .until = v[1]};
+    memcpy(out->hash, p, DOMAIN_FOLD_HASH);
+    return 0;
+}
+
+int kafka_changes_load(struct db *db, struct kafka_change *first, struct kafka_change *last, struct err *err) {
+    const struct db_iter_options options = {.upper = STR("ks")};
+    struct db_iter *it = db_iter_new(db, DB_CURSORS, &options);
+    struct db_pair pair;
+    bool any = false;
+    *first = *last = (struct kafka_change){0};
+    if (!it)
+        return err_set(err, ENOMEM, "out of memory");
+    int r = db_iter_seek(it, STR("kr"), &pair, err);
+    while (r == 0) {
+        r = change_get(pair, last);
+        if (r < 0)
+            err_set(err, EUCLEAN, "a record of a change of kafka.lua is damaged");
+        if (!any)
+            *first = *last;
+        any = true;
+        if (r == 0)
+            r = db_iter_next(it, &pair, err);
+    }
+    db_iter_free(it);
+    return r < 0 ? r : 0;
 }
 
 int kafka_parked_last(struct db *db, uint64_t *out, struct err *err) {

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 
 /* --- reading */
 
@@ -66,6 +68,13 @@ static int drop_skipped(struct kafka *k) {
     return r;
 }
 
+static void tell_rules(struct kafka *k) {
+    char line[160];
+    snprintf(line, sizeof line, "kafka: what comes behind position %016" PRIx64 " is published %s", k->change.position,
+             k->rules ? "as the domain's kafka.lua says" : "as it is: the domain has no kafka.lua any more");
+    store_tell(k->store, LOG_INFO, line);
+}
+
 int kafka_load(struct kafka *k, struct err *err) {
     struct kafka_meta meta = {0};
     struct buf text = {0};
@@ -74,7 +83,7 @@ int kafka_load(struct kafka *k, struct err *err) {
         r = settings_check(&k->settings, meta.settings, err);
         k->save_settings = meta.settings.n == 0;
     } else if (r == DB_NOT_FOUND) {
-        k->save_settings = true;
+        k->save_settings = k->fresh = true;
         r = 0;
     }
     buf_free(&text);
@@ -82,9 +91,28 @@ int kafka_load(struct kafka *k, struct err *err) {
         r = kafka_parked_load(k->store->db, &k->shelf, err);
     if (r == 0 && (drop_skipped(k) < 0 || kafka_window_init(&k->window, meta.position) < 0))
         r = err_set(err, ENOMEM, "out of memory");
+    struct kafka_change first;
+    if (r == 0)
+        r = kafka_changes_load(k->store->db, &first, &k->change, err);
     k->saved = k->figures.cursor = meta.position;
     k->shelf_moved = k->shelf.n > 0;
     return r;
+}
+
+/* What another kafka.lua has made may be in Kafka as far as the window went; what comes behind, only of this one. */
+void kafka_note_rules(struct kafka *k) {
+    uint8_t hash[DOMAIN_FOLD_HASH];
+    uint64_t cursor = k->window.cursor, head = feed_position(&k->store->feed);
+    kafka_rules_hash(k->rules, hash);
+    if (memcmp(hash, k->change.hash, sizeof hash) == 0)
+        return;
+    uint64_t until = k->fresh ? cursor : cursor + KAFKA_WINDOW < head ? cursor + KAFKA_WINDOW : head;
+    k->change.position = cursor;
+    k->change.until = until > k->change.until ? until : k->change.until;
+    memcpy(k->change.hash, hash, sizeof hash);
+    k->save_change = true;
+    kafka_save(k, true);
+    tell_rules(k);
 }
 
 /* --- writing */
@@ -136,11 +164,22 @@ static bool has_room(struct store *s) {
     return store_statvfs(s, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= store_reserve_bytes(s);
 }
 
+static int batch_change(struct batch *b, const struct kafka_change *change) {
+    char key[KAFKA_KEY_CHANGE_BYTES];
+    struct buf value = {0};
+    kafka_change_put(change, &value);
+    int r = batch_add(b, kafka_key_change(change->position, key), &value);
+    buf_free(&value);
+    return r;
+}
+
 static int batch_write(struct kafka *k, struct err *err) {
-    struct batch b = {.list = calloc(k->shelf.n_changed + 1, sizeof *b.list)};
+    struct batch b = {.list = calloc(k->shelf.n_changed + 2, sizeof *b.list)};
     int r = b.list ? batch_shelf(&b, &k->shelf) : -ENOMEM;
     if (r == 0)
         r = batch_meta(&b, k);
+    if (r == 0 && k->save_change)
+        r = batch_change(&b, &k->change);
     if (r < 0)
         err_set(err, ENOMEM, "out of memory");
     if (r == 0) {
@@ -170,14 +209,14 @@ static void write_out(struct kafka *k) {
             return;
         }
         k->saved = k->window.cursor;
-        k->save_settings = false;
+        k->save_settings = k->save_change = false;
         k->shelf.n_changed = 0;
     }
     k->saved_at = kafka_now_ms();
 }
 
 void kafka_save(struct kafka *k, bool now) {
-    bool cursor = k->window.cursor != k->saved || k->save_settings;
+    bool cursor = k->window.cursor != k->saved || k->save_settings || k->save_change;
     bool due = now || k->n_answers > 0 || kafka_now_ms() - k->saved_at >= KAFKA_SAVE_MS;
     if (due && (cursor || k->shelf.n_changed > 0))
         write_out(k);

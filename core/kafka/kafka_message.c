@@ -8,6 +8,7 @@
 #define HEADERS 18           /* that events have at most, beside their meta */
 #define MESSAGE_BYTES 256    /* what librdkafka keeps of a message beside its bytes */
 #define HEADER_BYTES 48      /* ... and of a header */
+#define PART_CHARS 24        /* of an id: "-2" */
 #define MEMBER_BYTES_LEAST 6 /* of meta: `,"a":0` */
 
 static void add(struct kafka_message *m, const char *name, struct str value) {
@@ -22,7 +23,7 @@ static void add_optional(struct kafka_message *m, const char *name, struct str v
 
 /* Fixed-width values of one event: the headers point into it. */
 struct texts {
-    char id[EVENT_ID_CHARS], time[EVENT_TIME_CHARS], position[EVENT_POSITION_CHARS];
+    char id[EVENT_ID_CHARS + PART_CHARS], time[EVENT_TIME_CHARS], position[EVENT_POSITION_CHARS];
     char sequence[24], version[24], uid[12];
 };
 
@@ -30,8 +31,13 @@ static struct str number(char *room, size_t size, const char *format, uint64_t v
     return (struct str){room, (size_t)snprintf(room, size, format, (unsigned long long)v)};
 }
 
+/* Appended to an id. Returns its bytes. */
+static size_t put_part(char out[PART_CHARS], size_t part) {
+    return part ? (size_t)snprintf(out, PART_CHARS, "-%zu", part) : 0;
+}
+
 /* In the order of the line. */
-static int add_attributes(struct kafka_message *m, const struct event *e, struct arena *arena) {
+static int add_attributes(struct kafka_message *m, const struct event *e, size_t part, struct arena *arena) {
     struct texts *t = arena_alloc(arena, sizeof *t);
     struct str source = event_source(e, arena), schema = event_dataschema(e, arena), id;
     if (!t || !source.p || !schema.p)
@@ -39,9 +45,9 @@ static int add_attributes(struct kafka_message *m, const struct event *e, struct
     event_id(e->store_id, e->position, e->time, t->id);
     event_time(e->time, t->time);
     event_position(e->position, t->position);
-    id = (struct str){t->id, sizeof t->id};
+    id = (struct str){t->id, EVENT_ID_CHARS};
     add(m, "ce_specversion", STR("1.0"));
-    add(m, "ce_id", id);
+    add(m, "ce_id", (struct str){t->id, EVENT_ID_CHARS + put_part(t->id + EVENT_ID_CHARS, part)});
     add(m, "ce_source", source);
     add(m, "ce_type", e->type);
     add(m, "ce_subject", e->aggregate_id);
@@ -91,32 +97,37 @@ static int add_meta(struct kafka_message *m, const struct event *e, struct arena
     return r;
 }
 
-static int make_binary(struct kafka_message *m, const struct event *e, struct arena *arena,
+static int make_binary(struct kafka_message *m, const struct event *e, size_t part, struct arena *arena,
                        struct json_parser *parser) {
     m->headers = arena_alloc(arena, (HEADERS + e->meta.n / MEMBER_BYTES_LEAST) * sizeof *m->headers);
     if (!m->headers)
         return -ENOMEM;
     m->value = e->data;
-    int r = add_attributes(m, e, arena);
+    int r = add_attributes(m, e, part, arena);
     return r < 0 ? r : add_meta(m, e, arena, parser);
 }
 
-static int make_structured(struct kafka_message *m, const struct event *e, struct arena *arena) {
-    size_t n = event_size(e);
-    char *line = arena_alloc(arena, n);
+static int make_structured(struct kafka_message *m, const struct event *e, size_t part, struct arena *arena) {
+    size_t n = event_size(e), before = strlen(KAFKA_STRUCTURED_ID) + EVENT_ID_CHARS;
+    char number[PART_CHARS], *line = arena_alloc(arena, n + PART_CHARS);
     m->headers = arena_alloc(arena, sizeof *m->headers);
     if (!line || !m->headers)
         return -ENOMEM;
     event_render(e, line);
-    m->value = (struct str){line, n - 1};
+    size_t more = put_part(number, part);
+    if (more) {
+        memmove(line + before + more, line + before, n - before);
+        memcpy(line + before, number, more);
+    }
+    m->value = (struct str){line, n + more - 1};
     add(m, "content-type", STR(KAFKA_STRUCTURED_TYPE));
     return 0;
 }
 
-int kafka_message_make(struct kafka_message *out, const struct event *e, bool structured, struct arena *arena,
-                       struct json_parser *parser) {
+int kafka_message_make(struct kafka_message *out, const struct event *e, size_t part, bool structured,
+                       struct arena *arena, struct json_parser *parser) {
     *out = (struct kafka_message){.key = e->aggregate_id};
-    int r = structured ? make_structured(out, e, arena) : make_binary(out, e, arena, parser);
+    int r = structured ? make_structured(out, e, part, arena) : make_binary(out, e, part, arena, parser);
     out->bytes += MESSAGE_BYTES + out->key.n + out->value.n;
     return r;
 }

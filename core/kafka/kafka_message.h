@@ -25,10 +25,14 @@ struct kafka_message {
     size_t bytes; /* about what it takes while it is under way */
 };
 
-/* Of an event, complete. What it points to lives in the arena, or as long as the event's strings. 0, -ENOMEM, or
- * -EUCLEAN when the event's meta is none. */
-int kafka_message_make(struct kafka_message *out, const struct event *e, bool structured, struct arena *arena,
-                       struct json_parser *parser);
+/* Of an event, complete. `part`: 0, or the number, from 1, among several messages that an event has become; then it
+ * stands behind the id, after a `-`. What it points to lives in the arena, or as long as the event's strings. 0,
+ * -ENOMEM, or -EUCLEAN when the event's meta is none. */
+int kafka_message_make(struct kafka_message *out, const struct event *e, size_t part, bool structured,
+                       struct arena *arena, struct json_parser *parser);
+
+/* In structured mode the id stands behind this. */
+#define KAFKA_STRUCTURED_ID "{\"specversion\":\"1.0\",\"id\":\""
 
 #define KAFKA_POSITION_HEADER "ce_position"
 #define KAFKA_STRUCTURED_TYPE "application/cloudevents+json"

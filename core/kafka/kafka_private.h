@@ -3,8 +3,10 @@
 #define ESFS_KAFKA_PRIVATE_H
 
 #include "kafka.h"
+#include "kafka_data.h"
 #include "kafka_properties.h"
 #include "kafka_reader.h"
+#include "kafka_rules.h"
 #include "kafka_settings.h"
 #include "kafka_shelf.h"
 #include "kafka_topic.h"
@@ -45,11 +47,21 @@ struct kafka_trouble {
     uint64_t since, last; /* microseconds since 1970 */
 };
 
+/* How far an event has been sent that has become several messages. They have its position and, but for the last one,
+ * this bit: as one partition has all of them, those before it have arrived when the last one has. */
+#define KAFKA_PART (1ULL << 63)
+struct kafka_sending {
+    uint64_t position, bytes;
+    size_t n; /* messages */
+};
+
 struct kafka_figures {
     uint64_t cursor, acknowledged, wires;
     size_t pending;
     double rate;
-    bool caught_up; /* all that was in the log has been looked at */
+    bool caught_up;       /* all that was in the log has been looked at */
+    bool ruled;           /* by a kafka.lua, ... */
+    uint64_t ruled_since; /* ... for what comes behind this position */
     struct kafka_trouble trouble;
     struct err halted; /* why nothing is sent any more */
 };
@@ -86,6 +98,11 @@ struct kafka {
     size_t n_types;
     struct arena arena;
     struct json_parser *parser;
+    struct kafka_rules *rules;                          /* NULL: there are none */
+    struct kafka_change change;                         /* which rules are in force since when; saved with the cursor */
+    struct kafka_sending window_sending, shelf_sending; /* begun and not ended */
+    bool save_change;
+    bool fresh;               /* nothing has been published before */
     uint64_t saved, saved_at; /* cursor that is durable; ms */
     bool save_settings;
     uint64_t rate_from, rate_at;
@@ -98,9 +115,11 @@ struct kafka {
     struct kafka_topic *topics;
     struct kafka_figures figures;
     struct kafka_request *requests, **requests_end;
-    size_t skips; /* on their way through the log */
-    bool ended;   /* requests are not taken any more */
-    bool begun;   /* the thread knows whether it can */
+    size_t skips;                   /* on their way through the log */
+    struct kafka_rules *next_rules; /* to be taken by the thread */
+    bool rules_changed;
+    bool ended; /* requests are not taken any more */
+    bool begun; /* the thread knows whether it can */
     int begin_result;
     struct err begin_err;
 };
@@ -120,6 +139,8 @@ void kafka_reported(void *k, void *topic, uint64_t position, enum wire_outcome o
 /* --- kafka_keep.c: the cursor and the shelf, in memory and on disk. The thread's, but for kafka_load(). */
 /* Reads what is there. 0 or a negative errno in words. */
 int kafka_load(struct kafka *k, struct err *err);
+/* Notes that other rules than before are in force from the cursor on, if they are others. */
+void kafka_note_rules(struct kafka *k);
 /* Makes durable what has changed, when that is due or `now`, and gives answers. */
 void kafka_save(struct kafka *k, bool now);
 /* Nothing is sent any more. */

@@ -65,31 +65,67 @@ static void failed(struct kafka *k, int r, struct err *err, const struct event *
     kafka_halt(k, err);
 }
 
-/* Gives a message of the event to the wire; *bytes is what it takes. WIRE_LATER also after a failure, which halts. */
-static enum wire_outcome event_send(struct kafka *k, const struct event *e, uint32_t *bytes, struct err *why) {
+/* A fault of kafka.lua refuses the event; others halt. */
+static enum wire_outcome rules_failed(struct kafka *k, const struct event *e, int r, struct err *err, struct err *why) {
+    if (r < 0) {
+        failed(k, r, err, e);
+        return WIRE_LATER;
+    }
+    *why = *err;
+    return WIRE_REFUSED;
+}
+
+/* Gives message `part` of an event to the wire; *bytes is what it takes. `flag` goes with its position. WIRE_LATER also
+ * after a failure, which halts. */
+static enum wire_outcome message_send(struct kafka *k, const struct event *e, size_t part, uint64_t flag, size_t before,
+                                      size_t *bytes, struct err *why) {
     struct kafka_message m;
     struct err err = {0};
     struct kafka_topic *t = topic_of(k, e);
     arena_reset(&k->arena, ARENA_KEEP);
-    int r = t ? kafka_message_make(&m, e, k->settings.structured, &k->arena, k->parser) : -ENOMEM;
+    int r = t ? kafka_message_make(&m, e, part, k->settings.structured, &k->arena, k->parser) : -ENOMEM;
     if (r == 0 && !t->open)
         r = wire_topic_open(k->wire, t->name, t, &t->open, &err);
     if (r < 0) {
         failed(k, r, &err, e);
         return WIRE_LATER;
     }
-    size_t room = KAFKA_PENDING_BYTES > k->pending_bytes ? KAFKA_PENDING_BYTES - k->pending_bytes : 0;
-    if (wire_pending(k->wire) >= KAFKA_PENDING_MAX || (k->pending_bytes > 0 && m.bytes > room))
+    size_t used = k->pending_bytes + before, room = KAFKA_PENDING_BYTES > used ? KAFKA_PENDING_BYTES - used : 0;
+    if (wire_pending(k->wire) >= KAFKA_PENDING_MAX || (wire_pending(k->wire) > 0 && m.bytes > room))
         return WIRE_LATER;
-    enum wire_outcome outcome = wire_send(t->open, &m, e->position, why);
-    if (outcome == WIRE_DONE) {
-        *bytes = m.bytes < UINT32_MAX ? (uint32_t)m.bytes : UINT32_MAX;
-        k->pending_bytes += *bytes;
-    } else if (outcome == WIRE_REFUSED || outcome == WIRE_REFUSED_TOPIC) {
+    enum wire_outcome outcome = wire_send(t->open, &m, e->position | flag, why);
+    *bytes = m.bytes;
+    if (outcome == WIRE_REFUSED || outcome == WIRE_REFUSED_TOPIC) {
         refused_alone(k, why);
         topic_refused(k, t);
     }
     return outcome;
+}
+
+/* Gives the messages of an event to the wire; *bytes is what they take, 0 when there are none. WIRE_LATER: not all of
+ * them yet, *s knows which. */
+static enum wire_outcome event_send(struct kafka *k, const struct event *e, struct kafka_sending *s, uint32_t *bytes,
+                                    struct err *why) {
+    const struct event *list;
+    size_t n, more;
+    struct err err = {0};
+    int r = kafka_rules_apply(k->rules, e, &list, &n, &err);
+    if (r != 0)
+        return rules_failed(k, e, r, &err, why);
+    if (s->position != e->position)
+        *s = (struct kafka_sending){.position = e->position};
+    for (; s->n < n; s->n++, s->bytes += more) {
+        enum wire_outcome outcome =
+            message_send(k, &list[s->n], n > 1 ? s->n + 1 : 0, s->n + 1 < n ? KAFKA_PART : 0, s->bytes, &more, why);
+        if (outcome == WIRE_REFUSED || outcome == WIRE_REFUSED_TOPIC)
+            *s = (struct kafka_sending){0};
+        if (outcome != WIRE_DONE)
+            return outcome;
+    }
+    *bytes = s->bytes < UINT32_MAX ? (uint32_t)s->bytes : UINT32_MAX;
+    k->pending_bytes += *bytes;
+    *s = (struct kafka_sending){0};
+    return WIRE_DONE;
 }
 
 /* Whether the log says to pass over it. */
@@ -116,8 +152,10 @@ static bool event_take(struct kafka *k, const struct event *e) {
     }
     if (kafka_shelf_first(&k->shelf, e->aggregate))
         return kafka_park(k, e, NULL) == 0;
-    switch (event_send(k, e, &slot->bytes, &why)) {
+    switch (event_send(k, e, &k->window_sending, &slot->bytes, &why)) {
     case WIRE_DONE:
+        if (!slot->bytes) /* it has become no message */
+            kafka_window_done(&k->window, e->position);
         return true;
     case WIRE_REFUSED:
     case WIRE_REFUSED_TOPIC:
@@ -172,7 +210,7 @@ static enum wire_outcome parked_send(struct kafka *k, struct kafka_parked *p) {
         failed(k, r < 0 ? r : -EIO, &err, &e);
         return WIRE_LATER;
     }
-    enum wire_outcome outcome = event_send(k, &e, &p->bytes, &why);
+    enum wire_outcome outcome = event_send(k, &e, &k->shelf_sending, &p->bytes, &why);
     log_chunk_release(chunk);
     if (outcome == WIRE_REFUSED || outcome == WIRE_REFUSED_TOPIC)
         kafka_refuse_again(k, p, &why);
@@ -183,12 +221,9 @@ static bool is_held(const struct kafka_parked *p) {
     return p->refused && !p->retried && !p->doubted;
 }
 
-/* Those that wait for nothing, in order: of each aggregate up to the first that was refused. */
-void kafka_send_shelf(struct kafka *k) {
-    bool *held = calloc(k->shelf.n + 1, sizeof *held); /* by the place of the aggregate's first one */
-    if (!held)
-        return;
-    k->shelf_moved = false;
+/* Those that wait for nothing, in order: of each aggregate up to the first that was refused. True: one of them has
+ * become no message, and the others have moved up. */
+static bool shelf_pass(struct kafka *k, bool *held) { /* by the place of the aggregate's first one */
     for (size_t i = 0; i < k->shelf.n && !k->shelf_moved; i++) {
         struct kafka_parked *p = &k->shelf.list[i];
         bool *aggregate = &held[kafka_shelf_first(&k->shelf, p->aggregate) - k->shelf.list];
@@ -199,8 +234,24 @@ void kafka_send_shelf(struct kafka *k) {
         *aggregate |= is_held(p);
         if (outcome == WIRE_LATER || outcome == WIRE_LOST)
             k->shelf_moved = true; /* from here on, later */
+        if (outcome != WIRE_DONE || p->bytes)
+            continue;
+        kafka_unpark(k, p, 0);
+        return true;
     }
-    free(held);
+    return false;
+}
+
+void kafka_send_shelf(struct kafka *k) {
+    bool again = true;
+    while (again) {
+        bool *held = calloc(k->shelf.n + 1, sizeof *held);
+        if (!held)
+            return;
+        k->shelf_moved = false;
+        again = shelf_pass(k, held);
+        free(held);
+    }
 }
 
 /* --- reports */
@@ -231,6 +282,8 @@ static void slot_refused(struct kafka *k, uint64_t position, const struct err *w
 
 static void slot_reported(struct kafka *k, uint64_t position, enum wire_outcome outcome, const struct err *why) {
     struct kafka_slot *slot = kafka_window_slot(&k->window, position);
+    if (!kafka_window_has(&k->window, position) || slot->done) /* what came before has settled it */
+        return;
     k->pending_bytes -= slot->bytes;
     slot->bytes = 0;
     if (outcome == WIRE_DONE) {
@@ -262,6 +315,8 @@ static void shelf_reported(struct kafka *k, struct kafka_parked *p, enum wire_ou
 void kafka_reported(void *arg, void *topic_arg, uint64_t position, enum wire_outcome outcome, const struct err *why) {
     struct kafka *k = arg;
     struct kafka_topic *topic = topic_arg;
+    bool part = position & KAFKA_PART;
+    position &= ~KAFKA_PART;
     struct kafka_parked *p = kafka_shelf_find(&k->shelf, position);
     bool refused = outcome == WIRE_REFUSED_TOPIC || (outcome == WIRE_REFUSED && k->alone);
     pthread_mutex_lock(&k->lock);
@@ -274,7 +329,9 @@ void kafka_reported(void *arg, void *topic_arg, uint64_t position, enum wire_out
         k->failures = 0;
         kafka_trouble_over(k);
     }
-    if (p && p->bytes)
+    if (part && (outcome == WIRE_DONE || outcome == WIRE_LOST))
+        return; /* the last one of the event counts */
+    if (p && (p->bytes || part))
         shelf_reported(k, p, outcome, why);
     else
         slot_reported(k, position, outcome, why);

@@ -149,6 +149,8 @@ int kafka_status(struct kafka *k, struct buf *out) {
     put_error(&v.figures.trouble, object);
     put_figures(k, &v, object);
     json_object_set_new(object, "topics", topics_array(k));
+    if (v.figures.ruled)
+        json_object_set_new(object, "kafka_lua_since", position_text(v.figures.ruled_since));
     put_settings(k, object);
     return put(out, object);
 }

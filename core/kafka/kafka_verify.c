@@ -7,6 +7,7 @@
 #include "kafka_message.h"
 #include "kafka_properties.h"
 #include "kafka_reader.h"
+#include "kafka_rules.h"
 #include "kafka_settings.h"
 #include "kafka_topic.h"
 #include "store_parts.h"
@@ -22,6 +23,7 @@
 /* How far an aggregate's events have come in a partition. */
 struct place {
     uint64_t aggregate, last;
+    size_t part; /* of the last one's messages */
     int32_t partition;
 };
 
@@ -33,6 +35,9 @@ struct verify {
     struct kafka_shelf shelf;
     struct kafka_verify_result *result;
     uint64_t from, head;
+    struct domain *domain;
+    struct kafka_rules *rules;       /* that made what comes behind `last.until` */
+    struct kafka_change first, last; /* of kafka.lua */
     char (*topics)[KAFKA_TOPIC_MAX + 1];
     const char **names;
     size_t n_topics, topics_cap;
@@ -74,6 +79,42 @@ static int properties_load(struct verify *v, const struct kafka_verify_options *
     if (r == 0 && !kafka_properties_find(&v->properties, "bootstrap.servers"))
         return err_set(err, EINVAL, "no brokers are named: --brokers HOST:PORT");
     return r;
+}
+
+static int rules_make(struct verify *v, const char *directory, struct err *err) {
+    static const struct domain_options options = {0};
+    uint8_t hash[DOMAIN_FOLD_HASH];
+    int r = domain_load(&v->domain, directory, &options, err);
+    if (r == 0)
+        r = kafka_rules_new(&v->rules, v->store, v->domain, err);
+    if (r < 0)
+        return r;
+    kafka_rules_hash(v->rules, hash);
+    if (memcmp(hash, v->last.hash, sizeof hash) == 0)
+        return 0;
+    return err_set(err, EINVAL, "%s: this is not the kafka.lua that has made the messages behind position %016" PRIx64,
+                   directory, v->last.position);
+}
+
+static int rules_load(struct verify *v, const char *directory, struct err *err) {
+    static const uint8_t none[DOMAIN_FOLD_HASH];
+    int r = kafka_changes_load(v->store->db, &v->first, &v->last, err);
+    if (r < 0 || memcmp(v->last.hash, none, sizeof none) == 0)
+        return r;
+    if (!directory)
+        return err_set(err, EINVAL, "a kafka.lua has made the messages behind position %016" PRIx64 ": --domain DIR",
+                       v->last.position);
+    return rules_make(v, directory, err);
+}
+
+/* Of events that other rules may have made messages of no more is known than which ones they are. */
+static bool is_loose(const struct verify *v, uint64_t position) {
+    return position > v->first.position && position <= v->last.until;
+}
+
+/* What an event was published as. */
+static int messages_of(struct verify *v, const struct event *e, const struct event **list, size_t *n, struct err *why) {
+    return kafka_rules_apply(e->position > v->last.until ? v->rules : NULL, e, list, n, why);
 }
 
 /* Types that were removed have no events. */
@@ -125,7 +166,7 @@ static struct str position_of(const struct wire_record *m) {
 }
 
 static struct str id_of(const struct wire_record *m) {
-    return is_structured(m) ? member_of(m->value, STR("{\"specversion\":\"1.0\",\"id\":\"")) : header_of(m, "ce_id");
+    return is_structured(m) ? member_of(m->value, STR(KAFKA_STRUCTURED_ID)) : header_of(m, "ce_id");
 }
 
 static bool is_null(struct str s) {
@@ -169,52 +210,88 @@ static struct place *place_find(struct verify *v, uint64_t aggregate, int32_t pa
     if (!ARRAY_ROOM(v->places, v->n_places, v->places_cap) || v->n_places >= TABLE_NONE ||
         table_put(&v->by_place, hash, (uint32_t)v->n_places) < 0)
         return NULL;
-    v->places[v->n_places] = (struct place){aggregate, 0, partition};
+    v->places[v->n_places] = (struct place){.aggregate = aggregate, .partition = partition};
     return &v->places[v->n_places++];
-}
-
-static int order_check(struct verify *v, const struct wire_record *m, const struct event *e, struct err *err) {
-    struct place *p = place_find(v, e->aggregate, m->partition);
-    if (!p)
-        return err_set(err, ENOMEM, "out of memory");
-    uint64_t last = p->last;
-    p->last = e->position;
-    if (last < e->position)
-        return 0;
-    return fault(err, m, "position %016" PRIx64 " of %.*s/%.*s comes behind its later position %016" PRIx64,
-                 e->position, (int)e->aggregate_type.n, e->aggregate_type.p, (int)e->aggregate_id.n, e->aggregate_id.p,
-                 last);
 }
 
 static bool is_seen(const struct verify *v, const struct event *e) {
     return v->seen[e->position / 8] & 1 << e->position % 8;
 }
 
+/* An event has been seen when the last of its messages has. */
+static int order_check(struct verify *v, const struct wire_record *m, const struct event *e, size_t part, bool last,
+                       struct err *err) {
+    struct place *p = place_find(v, e->aggregate, m->partition);
+    if (!p)
+        return err_set(err, ENOMEM, "out of memory");
+    if (is_seen(v, e) || (p->last == e->position && part <= p->part)) {
+        v->result->duplicates++;
+        return 0;
+    }
+    if (p->last > e->position)
+        return fault(err, m, "position %016" PRIx64 " of %.*s/%.*s comes behind its later position %016" PRIx64,
+                     e->position, (int)e->aggregate_type.n, e->aggregate_type.p, (int)e->aggregate_id.n,
+                     e->aggregate_id.p, p->last);
+    if (part > 1 && (p->last != e->position || p->part != part - 1))
+        return fault(err, m, "position %016" PRIx64 ": message %zu comes without the one before it", e->position, part);
+    p->last = e->position;
+    p->part = part;
+    if (last) {
+        v->seen[e->position / 8] |= (uint8_t)(1 << e->position % 8);
+        v->result->events++;
+    }
+    return 0;
+}
+
+/* Which message of an event this is, 0: the only one, 1 ... n: of several. False: none of it. */
+static bool part_read(const struct wire_record *m, const struct event *e, size_t *part) {
+    char own[EVENT_ID_CHARS];
+    struct str id = id_of(m);
+    event_id(e->store_id, e->position, e->time, own);
+    *part = 0;
+    if (id.n < sizeof own || memcmp(id.p, own, sizeof own) != 0)
+        return false;
+    if (id.n == sizeof own)
+        return true;
+    for (size_t i = sizeof own + 1; i < id.n && id.p[i] >= '0' && id.p[i] <= '9' && *part < SIZE_MAX / 20; i++)
+        *part = *part * 10 + (size_t)(id.p[i] - '0');
+    return id.p[sizeof own] == '-' && *part > 0;
+}
+
+/* Made by a kafka.lua that was in force before, perhaps. */
+static int loose_check(struct verify *v, const struct wire_record *m, const struct event *e, struct err *err) {
+    v->result->earlier++;
+    return is_seen(v, e) ? 0 : order_check(v, m, e, 0, true, err);
+}
+
 static int event_check(struct verify *v, const struct wire_record *m, const struct event *e, struct err *err) {
     struct kafka_message want;
-    char topic[KAFKA_TOPIC_MAX + 1], id[EVENT_ID_CHARS];
-    event_id(e->store_id, e->position, e->time, id);
-    if (!str_eq(id_of(m), (struct str){id, sizeof id})) {
+    const struct event *list;
+    char topic[KAFKA_TOPIC_MAX + 1];
+    size_t part, n;
+    struct err why = {0};
+    if (!part_read(m, e, &part)) {
         v->result->foreign++;
         return 0;
     }
+    if (is_loose(v, e->position))
+        return loose_check(v, m, e, err);
     arena_reset(&v->arena, ARENA_KEEP);
-    int r = kafka_message_make(&want, e, is_structured(m), &v->arena, v->parser);
+    int r = messages_of(v, e, &list, &n, &why);
+    if (r > 0 || (r == 0 && (part ? n < 2 || part > n : n != 1)))
+        return fault(err, m, "position %016" PRIx64 ": kafka.lua makes no such message of it%s%s", e->position,
+                     r > 0 ? ": " : "", why.text);
+    if (r == 0)
+        r = kafka_message_make(&want, &list[part ? part - 1 : 0], part, is_structured(m), &v->arena, v->parser);
     if (r < 0)
-        return err_set(err, -r, "position %016" PRIx64 ": %s", e->position, strerror(-r));
+        return err_set(err, -r, "position %016" PRIx64 ": %s", e->position, why.code ? why.text : strerror(-r));
     const char *differs = difference(m, &want);
     kafka_topic_name(v->settings.topic, e->aggregate_type, topic);
     if (!differs && strcmp(topic, m->topic) != 0)
         differs = "topic";
     if (differs)
         return fault(err, m, "position %016" PRIx64 ": another %s than that of the event", e->position, differs);
-    if (is_seen(v, e)) {
-        v->result->duplicates++;
-        return 0;
-    }
-    v->seen[e->position / 8] |= (uint8_t)(1 << e->position % 8);
-    v->result->events++;
-    return order_check(v, m, e, err);
+    return order_check(v, m, e, part, part == 0 || part == n, err);
 }
 
 static int message_check(struct verify *v, const struct wire_record *m, struct err *err) {
@@ -249,9 +326,14 @@ static int messages_check(struct verify *v, struct err *err) {
 }
 
 static bool is_expected(struct verify *v, const struct event *e) {
-    return e->position >= v->from && kafka_settings_want(&v->settings, e) &&
-           !kafka_shelf_find(&v->shelf, e->position) &&
-           index_skip_find(v->store->index, STR(KAFKA_FOLLOWER), e->position) != 0;
+    const struct event *list;
+    size_t n;
+    struct err why;
+    if (e->position < v->from || is_loose(v, e->position) || !kafka_settings_want(&v->settings, e) ||
+        kafka_shelf_find(&v->shelf, e->position) ||
+        index_skip_find(v->store->index, STR(KAFKA_FOLLOWER), e->position) == 0)
+        return false;
+    return messages_of(v, e, &list, &n, &why) != 0 || n > 0;
 }
 
 static int is_missing(struct verify *v, const struct event *e, struct err *err) {
@@ -300,6 +382,8 @@ static int prepare(struct verify *v, const struct kafka_verify_options *o, struc
     if (r == 0)
         r = properties_load(v, o, err);
     if (r == 0)
+        r = rules_load(v, o->domain, err);
+    if (r == 0)
         r = kafka_parked_load(v->store->db, &v->shelf, err);
     if (r == 0)
         r = topics_list(v);
@@ -318,6 +402,8 @@ int kafka_verify(struct store *store, const struct kafka_verify_options *options
     if (r == 0)
         r = missing_check(&v, err);
     moved_count(&v);
+    kafka_rules_free(v.rules);
+    domain_unref(v.domain);
     kafka_settings_free(&v.settings);
     kafka_properties_free(&v.properties);
     kafka_shelf_free(&v.shelf);
@@ -328,43 +414,5 @@ int kafka_verify(struct store *store, const struct kafka_verify_options *options
     free(v.names);
     free(v.seen);
     free(v.places);
-    return r;
-}
-
-/* --- the cursor */
-
-static void changes_make(const struct kafka_shelf *shelf, uint64_t position, struct str meta, struct db_change *list,
-                         char (*keys)[KAFKA_KEY_PARKED_BYTES], size_t *n) {
-    *n = 0;
-    list[(*n)++] = (struct db_change){.family = DB_CURSORS, .key = KAFKA_KEY_META, .value = meta};
-    for (size_t i = kafka_shelf_at(shelf, position + 1); i < shelf->n; i++) {
-        struct str key = kafka_key_parked(shelf->list[i].position, keys[i]);
-        list[(*n)++] = (struct db_change){.family = DB_CURSORS, .key = key, .remove = true};
-    }
-}
-
-int kafka_seek(struct db *db, uint64_t position, uint64_t *kept, uint64_t *dropped, struct err *err) {
-    struct kafka_shelf shelf = {0};
-    const struct kafka_meta meta = {.position = position};
-    struct buf value = {0};
-    size_t n;
-    int r = kafka_parked_load(db, &shelf, err);
-    struct db_change *list = calloc(shelf.n + 1, sizeof *list);
-    char(*keys)[KAFKA_KEY_PARKED_BYTES] = calloc(shelf.n + 1, sizeof *keys);
-    kafka_meta_put(&meta, &value);
-    if (r == 0 && (!list || !keys || value.oom))
-        r = err_set(err, ENOMEM, "out of memory");
-    if (r == 0) {
-        changes_make(&shelf, position, buf_str(&value), list, keys, &n);
-        r = db_write(db, list, n, true, err);
-    }
-    if (r == 0) {
-        *dropped = n - 1;
-        *kept = shelf.n - *dropped;
-    }
-    kafka_shelf_free(&shelf);
-    buf_free(&value);
-    free(list);
-    free(keys);
     return r;
 }

@@ -10,8 +10,9 @@
 struct kafka_verify_options {
     const char *brokers; /* as in kafka.h; NULL: the file says it */
     const char *config;
-    const char *topic; /* template; NULL: that of what was published last */
-    uint64_t from;     /* events before this position need not be there */
+    const char *topic;  /* template; NULL: that of what was published last */
+    const char *domain; /* the directory with the kafka.lua that is in force; NULL: none is */
+    uint64_t from;      /* events before this position need not be there */
 };
 
 struct kafka_verify_result {
@@ -20,6 +21,7 @@ struct kafka_verify_result {
     uint64_t duplicates; /* messages beyond these, of the same events */
     uint64_t foreign;    /* messages that are none of this store's events */
     uint64_t parked;     /* events that need not be there for it */
+    uint64_t earlier;    /* messages that another kafka.lua may have made: their bodies are not compared */
     uint64_t moved;      /* aggregates that were found in more than one partition: partitions were added */
 };
 

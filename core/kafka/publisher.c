@@ -79,6 +79,7 @@ static void wire_end(struct kafka *k, unsigned ms) {
     const struct stream_source source = kafka_source(k);
     wire_free(k->wire, ms);
     k->wire = NULL;
+    k->window_sending = k->shelf_sending = (struct kafka_sending){0};
     for (struct kafka_topic *t = k->topics; t; t = t->next)
         t->open = NULL;
     kafka_reader_rest(&k->reader);
@@ -166,6 +167,27 @@ static void requests_serve(struct kafka *k) {
     }
 }
 
+/* --- rules */
+
+static void rules_take(struct kafka *k) {
+    struct kafka_rules *before = NULL;
+    pthread_mutex_lock(&k->lock);
+    bool changed = k->rules_changed;
+    if (changed) {
+        before = k->rules;
+        k->rules = k->next_rules;
+        k->next_rules = NULL;
+        k->rules_changed = false;
+        pthread_cond_broadcast(&k->changed);
+    }
+    pthread_mutex_unlock(&k->lock);
+    if (!changed)
+        return;
+    kafka_rules_free(before);
+    k->window_sending = k->shelf_sending = (struct kafka_sending){0};
+    kafka_note_rules(k);
+}
+
 /* --- the loop */
 
 static void rate_note(struct kafka *k) {
@@ -181,6 +203,8 @@ static void figures_note(struct kafka *k) {
     pthread_mutex_lock(&k->lock);
     rate_note(k);
     k->figures.cursor = k->window.cursor;
+    k->figures.ruled = k->rules != NULL;
+    k->figures.ruled_since = k->change.position;
     k->figures.pending = k->wire ? wire_pending(k->wire) : 0;
     k->figures.caught_up = k->wire && !k->blocked && k->reader.taken >= feed_position(&k->store->feed);
     pthread_mutex_unlock(&k->lock);
@@ -244,6 +268,7 @@ static int begin(struct kafka *k) {
     int r = wire_make(k, &err);
     if (r == 0) {
         k->full_batch_bytes = wire_batch_bytes(k->wire);
+        kafka_note_rules(k);
         kafka_save(k, true);
     }
     pthread_mutex_lock(&k->lock);
@@ -260,6 +285,7 @@ static void end(struct kafka *k) {
     struct kafka_request *q;
     pthread_mutex_lock(&k->lock);
     k->ended = true;
+    pthread_cond_broadcast(&k->changed);
     pthread_mutex_unlock(&k->lock);
     while ((q = request_next(k))) {
         kafka_answer(k, q->done, q->arg, -ESHUTDOWN);
@@ -280,6 +306,7 @@ void *kafka_run(void *arg) {
     if (begin(k) < 0)
         return NULL;
     while (!is_stopping(k)) {
+        rules_take(k);
         requests_serve(k);
         if (!k->figures.halted.code)
             publish(k);

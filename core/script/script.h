@@ -196,6 +196,10 @@ int script_unique(struct script *s, script_value handler, script_value state, st
 int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
                   struct script_list *out, struct script_fault *fault);
 
+/* A handler of kafka.lua: f(data, event), which returns what an upcast does: the messages that the event becomes. */
+int script_publish(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
+                   struct script_list *out, struct script_fault *fault);
+
 /* --- handlers of views: what they are told of an event is as above */
 
 /* Whether a function takes its n-th argument: it has that many parameters, or any number. */

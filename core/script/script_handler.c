@@ -25,7 +25,7 @@ int handler_event(lua_State *L) {
     struct call *call = script_of(L)->call;
     lua_settop(L, 2);
     if (!call->making)
-        return luaL_error(L, "event() belongs into decide or an upcast");
+        return luaL_error(L, "event() belongs into decide, an upcast or kafka.lua");
     if (lua_type(L, 1) != LUA_TSTRING)
         return luaL_error(L, "event() takes the event's type, a string, and its data");
     if (lua_isnil(L, 2)) {
@@ -415,6 +415,7 @@ int script_unique(struct script *s, script_value handler, script_value state, st
 /* --- upcast */
 
 struct upcasting {
+    const char *name; /* for faults */
     script_value handler;
     const struct script_event *event;
     struct taking taking;
@@ -433,7 +434,7 @@ static int upcast_run(lua_State *L) {
         return 0;
     }
     if (!lua_istable(L, 2))
-        return luaL_error(L, "an upcast returned a %s: it returns data, event(...), a list of events or drop",
+        return luaL_error(L, "%s returned a %s: it returns data, event(...), a list of events or drop", upcasting->name,
                           luaL_typename(L, 2));
     if (is_event(L, 2)) {
         event_take(L, taking, 2);
@@ -458,13 +459,24 @@ static int upcast_run(lua_State *L) {
     return 0;
 }
 
-int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
-                  struct script_list *out, struct script_fault *fault) {
-    struct upcasting upcasting = {.handler = handler, .event = e, .taking = {.arena = arena, .out = out}};
+static int others_make(struct script *s, struct upcasting *upcasting, struct script_list *out,
+                       struct script_fault *fault) {
     struct call call = {.making = true};
     *out = (struct script_list){0};
-    int rc = script_run(s, upcast_run, &upcasting, &call, fault);
+    int rc = script_run(s, upcast_run, upcasting, &call, fault);
     if (rc)
         *out = (struct script_list){0};
     return rc;
+}
+
+int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
+                  struct script_list *out, struct script_fault *fault) {
+    struct upcasting upcasting = {"an upcast", handler, e, {.arena = arena, .out = out}};
+    return others_make(s, &upcasting, out, fault);
+}
+
+int script_publish(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
+                   struct script_list *out, struct script_fault *fault) {
+    struct upcasting upcasting = {"a handler of messages", handler, e, {.arena = arena, .out = out}};
+    return others_make(s, &upcasting, out, fault);
 }

@@ -16,6 +16,7 @@ import time
 import pytest
 
 import lib
+import lib_domain
 import lib_kafka
 from lib_daemon import pause
 from lib_kafka import MESSAGE_MAX, Broker, Publishing, murmur2_partition
@@ -190,6 +191,45 @@ def test_filters_choose_what_is_published(publish, broker):
     s = p.status()
     assert s["acknowledged"] == 2 and s["filter"] == ["invoice/Paid", "order"] and s["since"] == "0000000000000003"
     p.verified()
+
+
+ORDER = """
+local function same(name) return { decide = function(state, cmd) return event(name, cmd.data) end } end
+return { commands = { Counted = same("Counted"), Noted = same("Noted") }, events = { Counted = {}, Noted = {} } }
+"""
+
+
+def test_kafka_lua_of_the_domain_says_what_is_published(publish, broker, tmp_path):
+    (tmp_path / "aggregates").mkdir()
+    (tmp_path / "aggregates" / "order.lua").write_text(ORDER)
+    rules = tmp_path / "kafka.lua"
+    rules.write_text("""return { on = { Counted = function(data, e)
+      if data.n == 2 then error("two") end
+      if data.n == 3 then return { event("Half", { n = 1 }), event("Half", { n = 2 }) } end
+      return data
+    end } }""")
+    p = publish(f"domain={tmp_path}")
+    p.daemon.append("", *[event("order/1", n) for n in (1, 3, 2, 4)], {"aggregate": "order/2", "type": "Noted"}, event("order/2", 5))
+    p.wait(lambda s: s["parked"] == 2 and s["lag_events"] == 0)
+
+    def arrived():
+        ids = {e["id"]: e["version"] for e in p.daemon.log_events()}
+        return sorted((m["key"], ids[h["ce_id"][:36]], h["ce_id"][36:], h["ce_type"], lib.strict(m["payload"])["n"])
+                      for m in broker.messages(p.topic("order")) for h in [dict(m["headers"])])
+    assert arrived() == [("1", 1, "", "Counted", 1), ("1", 2, "-1", "Half", 1), ("1", 2, "-2", "Half", 2), ("2", 2, "", "Counted", 5)]
+    [name] = p.refused()
+    assert p.parked_event(name)["error"] == "kafka.lua:2: two" and p.parked_event(name)["event"]["data"] == {"n": 2}
+    assert p.move(name, "retry") == "EIO"
+    rules.write_text("return { on = { Counted = true } }")
+    assert lib_domain.reload(p.daemon) is None
+    assert p.move(name, "retry") is None
+    p.wait(lambda s: s["parked"] == 0 and s["kafka_lua_since"] == f"{6:016x}")
+    assert arrived()[-3:] == [("1", 3, "", "Counted", 2), ("1", 4, "", "Counted", 4), ("2", 2, "", "Counted", 5)]
+    assert "kafka.lua says" in p.daemon.log()
+    p.daemon.append("", event("order/1", 6))
+    p.caught_up()
+    assert "6 events" in p.verified("--domain", str(tmp_path))
+    assert "--domain DIR" in p.ctl("verify", "--brokers", broker.address).err
 
 
 # --- the broker is in trouble

@@ -282,7 +282,7 @@ static void a_binary_message_has_a_header_for_each_attribute(void **state) {
     struct json_parser *parser = json_parser_new();
     struct kafka_message m;
     struct event e = the_event();
-    assert_int_equal(kafka_message_make(&m, &e, false, &arena, parser), 0);
+    assert_int_equal(kafka_message_make(&m, &e, 0, false, &arena, parser), 0);
     assert_true(str_eq(m.key, STR("10 01")));
     assert_true(str_eq(m.value, STR("{\"total\":1.50}")));
     assert_headers(&m, "ce_specversion=1.0\nce_id=01a2057c-e1fb-71c8-8995-66802bdc726d\nce_source=/order/10%2001\n"
@@ -294,7 +294,7 @@ static void a_binary_message_has_a_header_for_each_attribute(void **state) {
     e.commandid = STR("c-\"1\"");
     e.traceparent = STR("00-ab-cd-01");
     e.meta = STR(",\"tenant\":\"\\u00fcber \\\"x\\\"\",\"n\":-7,\"b\":true");
-    assert_int_equal(kafka_message_make(&m, &e, false, &arena, parser), 0);
+    assert_int_equal(kafka_message_make(&m, &e, 0, false, &arena, parser), 0);
     assert_headers(&m, "ce_specversion=1.0\nce_id=01a2057c-e1fb-71c8-8995-66802bdc726d\nce_source=/order/10%2001\n"
                        "ce_type=Placed\nce_subject=10 01\nce_time=2026-11-22T23:00:00.123456Z\n"
                        "content-type=application/json\nce_dataschema=/schemas/order/Placed/2\n"
@@ -303,9 +303,10 @@ static void a_binary_message_has_a_header_for_each_attribute(void **state) {
                        "ce_partitionkey=10 01\nce_tenant=\xc3\xbc"
                        "ber \"x\"\nce_n=-7\nce_b=true\n");
     e.meta = STR(",\"a\":0");
-    assert_int_equal(kafka_message_make(&m, &e, false, &arena, parser), 0); /* as many headers as there is room for */
+    assert_int_equal(kafka_message_make(&m, &e, 0, false, &arena, parser),
+                     0); /* as many headers as there is room for */
     e.meta = STR(",\"tenant\":");
-    assert_int_equal(kafka_message_make(&m, &e, false, &arena, parser), -EUCLEAN);
+    assert_int_equal(kafka_message_make(&m, &e, 0, false, &arena, parser), -EUCLEAN);
     json_parser_free(parser);
     arena_free(&arena);
 }
@@ -317,7 +318,7 @@ static void a_structured_message_is_the_line(void **state) {
     struct event e = the_event();
     char line[1000];
     size_t n = (size_t)(event_render(&e, line) - line);
-    assert_int_equal(kafka_message_make(&m, &e, true, &arena, NULL), 0);
+    assert_int_equal(kafka_message_make(&m, &e, 0, true, &arena, NULL), 0);
     assert_true(str_eq(m.value, (struct str){line, n - 1}));
     assert_true(str_eq(m.key, e.aggregate_id));
     assert_headers(&m, "content-type=application/cloudevents+json\n");

@@ -118,7 +118,7 @@ static void what_is_no_key_is_refused(void **state) {
     assert_key_fails(f, "return 1/0", "the number is infinite");
     assert_key_fails(f, "return a.data.x.y", "attempt to index a nil value (field 'x')");
     assert_int_equal(f->fault.line, 3);
-    assert_key_fails(f, "return event('X')", "event() belongs into decide or an upcast");
+    assert_key_fails(f, "return event('X')", "event() belongs into decide, an upcast or kafka.lua");
     assert_key_fails(f, "reject('no')", "reject() belongs into decide");
 }
 
@@ -195,7 +195,7 @@ static void what_on_leaves_is_looked_at(void **state) {
     assert_project_fails(f, "a.s = '\\xff'", "the view.s: the string is not valid UTF-8");
     assert_project_fails(f, "a.x = remove", "the view.x: a userdata cannot be in a state");
     assert_project_fails(f, "a.o = c.o a.x = pcall", "the view.x: a function cannot be in a state");
-    assert_project_fails(f, "event('X')", "event() belongs into decide or an upcast");
+    assert_project_fails(f, "event('X')", "event() belongs into decide, an upcast or kafka.lua");
     assert_project_fails(f, "error('no')", "no");
     assert_int_equal(f->fault.line, 3);
 }
