@@ -96,6 +96,7 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_QUERIES] =            {"queries",           NODE_ROOT,            false, S_IFDIR | 0550, ACCESS_QUERY_EITHER, &directory, &queries_ops},
     [NODE_QUERY] =              {NULL,                0,                    false, S_IFDIR | 0770, ACCESS_QUERY_EITHER, &directory, &query_ops},
     [NODE_QUERY_CALL] =         {"call",              NODE_QUERY,           false, S_IFREG | 0660, ACCESS_QUERY,  &control,   &query_call_ops},
+    [NODE_QUERY_REJECTIONS] =   {".rejections.ndjson", NODE_QUERY,          false, S_IFREG | 0440, ACCESS_QUERY,  &growing,   &query_rejections_ops},
     [NODE_QUERY_RESULT] =       {NULL,                0,                    false, S_IFREG | 0440, ACCESS_QUERY,  &content,   &query_result_ops},
 
     [NODE_CONSUMERS] =          {"consumers",         NODE_ROOT,            false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumers_ops},
@@ -131,7 +132,7 @@ static bool tag_is_served(const struct fs *fs, enum node_tag tag) {
         return fs->views;
     if (tag >= NODE_VIEWS && tag <= NODE_AGGREGATE_VIEW_FILE)
         return fs->views;
-    if (tag >= NODE_QUERIES && tag <= NODE_QUERY_RESULT)
+    if (tag >= NODE_QUERIES && tag <= NODE_QUERY_REJECTIONS)
         return fs->queries;
     if (tag >= NODE_KAFKA && tag <= NODE_KAFKA_PARKED_EVENT)
         return fs->published;

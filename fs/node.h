@@ -147,6 +147,7 @@ extern const struct node_ops view_file_ops, aggregate_views_ops;               /
 extern const struct node_ops parked_ops, parked_event_ops;                     /* node_parked.c */
 extern const struct node_ops parked_retry_ops, parked_skipped_ops;             /* node_parked.c */
 extern const struct node_ops queries_ops, query_ops;                           /* node_queries.c */
+extern const struct node_ops query_rejections_ops;                             /* node_queries.c */
 extern const struct node_ops query_result_ops;                                 /* node_result.c */
 extern const struct node_ops query_call_ops;                                   /* node_call.c */
 extern const struct node_ops consumers_ops, consumer_ops, consumer_config_ops; /* node_consumers.c */

@@ -2,6 +2,7 @@
 #include "node_queries.h"
 
 #include "domain.h"
+#include "journal.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -139,9 +140,10 @@ static int query_list(struct fs *fs, const struct node *dir, uint64_t after, str
 static void query_unlink(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req) {
     struct query_info query;
     struct buf canonical = {0};
+    struct err err;
     int r = node_name_is_fixed(fs, dir, name) ? -EPERM : query_of(fs, dir, &query);
     if (r == 0)
-        r = result_name(fs, &query, name, &canonical);
+        r = result_name(fs, &query, name, &canonical, &err);
     if (r == 0)
         r = reply_absent(queries_evict(fs->queries, query.no, buf_str(&canonical)));
     buf_free(&canonical);
@@ -149,3 +151,28 @@ static void query_unlink(struct fs *fs, const struct node *dir, struct str name,
 }
 
 const struct node_ops query_ops = {.stat = query_stat, .find = query_find, .list = query_list, .unlink = query_unlink};
+
+/* --- queries/<query>/.rejections.ndjson: why parameters were refused */
+
+static int query_rejections_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    struct query_info query;
+    int r = query_of(fs, node, &query);
+    if (r < 0)
+        return r;
+    query_attr(fs, &query, node->tag, out);
+    struct journal *refusals = queries_refusals(fs->queries, query.no);
+    if (refusals)
+        journal_stat(refusals, (struct str){0}, &out->size, &out->time);
+    return 0;
+}
+
+static ssize_t query_rejections_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
+                                     char *out, size_t n) {
+    (void)h;
+    uint32_t no;
+    int r = query_no(fs, node, &no);
+    struct journal *refusals = r == 0 ? queries_refusals(fs->queries, no) : NULL;
+    return refusals ? journal_read(refusals, (struct str){0}, offset, out, n) : r;
+}
+
+const struct node_ops query_rejections_ops = {.stat = query_rejections_stat, .read = query_rejections_read};

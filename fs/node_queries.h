@@ -21,7 +21,7 @@ int query_asker(struct fs *fs, const struct query_info *query, fuse_req_t req, s
 /* `find` of a result. */
 int result_find(struct fs *fs, const struct query_info *query, struct str name, fuse_req_t req, struct node *child,
                 struct node_stat *stat);
-/* The canonical name (appended) of what a file name stands for. 0, -ENOENT, -EINVAL, -ENAMETOOLONG, ... */
-int result_name(struct fs *fs, const struct query_info *query, struct str name, struct buf *out);
+/* The canonical name (appended) of what a file name stands for. 0, -ENOENT; -EINVAL, -ENAMETOOLONG in words; ... */
+int result_name(struct fs *fs, const struct query_info *query, struct str name, struct buf *out, struct err *err);
 
 #endif

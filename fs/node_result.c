@@ -16,12 +16,11 @@
 
 /* --- names */
 
-int result_name(struct fs *fs, const struct query_info *query, struct str name, struct buf *out) {
+int result_name(struct fs *fs, const struct query_info *query, struct str name, struct buf *out, struct err *err) {
     struct str given;
-    struct err err = {0};
     if (!name_without_json(name, &given))
         return -ENOENT;
-    int r = reply_absent(queries_name(fs->queries, query->no, given, out, &err));
+    int r = reply_absent(queries_name(fs->queries, query->no, given, out, err));
     return r == 0 && out->oom ? -ENOMEM : r;
 }
 
@@ -53,11 +52,26 @@ static int result_hold(struct fs *fs, const struct query_info *query, struct str
     return content_hold(fs->contents, &c, NULL, child);
 }
 
+/* Who is not of the query's directory does not get here. */
+static void result_refused(struct fs *fs, const struct query_info *query, struct str name, fuse_req_t req,
+                           const struct err *why) {
+    struct asker a;
+    struct str given = name;
+    asker_init(&a, req);
+    name_without_json(name, &given);
+    const struct caller caller = {.who = a.who, .pid = fuse_req_ctx(req)->pid};
+    queries_refuse(fs->queries, query->no, given, &caller, why);
+    asker_deinit(&a);
+}
+
 int result_find(struct fs *fs, const struct query_info *query, struct str name, fuse_req_t req, struct node *child,
                 struct node_stat *stat) {
     struct query_result *result = NULL;
     struct buf canonical = {0};
-    int r = result_name(fs, query, name, &canonical);
+    struct err err = {0};
+    int r = result_name(fs, query, name, &canonical, &err);
+    if (r == -EINVAL || r == -ENAMETOOLONG)
+        result_refused(fs, query, name, req, &err);
     if (r == 0)
         r = result_cached(fs, query, buf_str(&canonical), req, &result);
     if (r == 0)

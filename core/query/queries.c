@@ -31,6 +31,7 @@ int queries_new(struct queries **out, struct store *s) {
     qs->store = s;
     qs->source = (struct query_source){s->index, store_views(s)};
     qs->cache = query_cache_new(&options);
+    query_refusals_init(&qs->refusals);
     pthread_mutex_init(&qs->lock, NULL);
     pthread_cond_init(&qs->changed, NULL);
     int r = qs->cache ? flights_begin(qs) : -ENOMEM;
@@ -53,6 +54,7 @@ void queries_free(struct queries *qs) {
     flights_stop(qs);
     flights_end(qs);
     query_cache_free(qs->cache);
+    query_refusals_deinit(&qs->refusals);
     domain_unref(qs->domain);
     arena_free(&qs->arena);
     free(qs->names);
@@ -192,6 +194,15 @@ int queries_name(struct queries *qs, uint32_t no, struct str name, struct buf *c
         buf_put_str(canonical, params.name);
     arena_free(&arena);
     return r == 0 && canonical->oom ? err_set(err, ENOMEM, "out of memory") : r;
+}
+
+void queries_refuse(struct queries *qs, uint32_t no, struct str name, const struct caller *caller,
+                    const struct err *why) {
+    query_refusals_add(&qs->refusals, no, name, false, caller, why, store_now());
+}
+
+struct journal *queries_refusals(struct queries *qs, uint32_t no) {
+    return query_refusals_of(&qs->refusals, no);
 }
 
 /* --- what is cached */

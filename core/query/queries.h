@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct queries;
+struct journal;
 
 enum { QUERY_NONE = 1 };
 
@@ -49,6 +50,13 @@ bool queries_may_read(struct queries *qs, uint32_t no, const struct identity *wh
  * encoding). Values become what the schema wants: integers, numbers, booleans, null or strings. -EINVAL in words:
  * unknown, missing, ill-typed, repeated, bad encoding. */
 int queries_name(struct queries *qs, uint32_t no, struct str name, struct buf *canonical, struct err *err);
+
+/* Notes that a name was refused so, for whoever may ask the query; queries_open() and queries_call() do so by
+ * themselves when who asks is one of those. */
+void queries_refuse(struct queries *qs, uint32_t no, struct str name, const struct caller *caller,
+                    const struct err *why);
+/* What was refused lately; valid until store_close(). NULL: nothing. */
+struct journal *queries_refusals(struct queries *qs, uint32_t no);
 
 /* --- results */
 

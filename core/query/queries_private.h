@@ -5,6 +5,7 @@
 #include "queries.h"
 #include "query_cache.h"
 #include "query_name.h"
+#include "query_refusals.h"
 #include "store_parts.h"
 #include "table.h"
 
@@ -26,6 +27,7 @@ struct queries {
     struct store *store;
     struct query_source source;
     struct query_cache *cache;
+    struct query_refusals refusals;
     atomic_bool stopping; /* set under the lock */
     atomic_bool changing; /* between queries_adopt() and queries_settle() */
 

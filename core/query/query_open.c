@@ -98,6 +98,16 @@ static int who_read(struct wanted *w, struct json_parser *parser, const struct i
     return json_tree_read(parser, w->who, &w->arena, tree, &why) == 0 ? 0 : -ENOMEM;
 }
 
+static bool is_allowed(struct queries *qs, const struct opening *o, const struct wanted *w) {
+    return allow_admits(&w->query->allow, &o->caller.who, &qs->store->options.ownership);
+}
+
+/* Strangers leave no traces. */
+static void refusal_note(struct queries *qs, const struct opening *o, const struct wanted *w, const struct err *why) {
+    if (is_allowed(qs, o, w))
+        query_refusals_add(&qs->refusals, o->no, o->text, o->json, &o->caller, why, store_now());
+}
+
 static int wanted_read(struct queries *qs, const struct opening *o, struct wanted *w) {
     struct err err = {0};
     *w = (struct wanted){.no = o->no};
@@ -112,6 +122,8 @@ static int wanted_read(struct queries *qs, const struct opening *o, struct wante
         r = who_read(w, parser, &o->caller.who);
     if (parser)
         store_parser_give(qs->store, parser);
+    if (r == -EINVAL || r == -EBADMSG || r == -ENAMETOOLONG)
+        refusal_note(qs, o, w, &err);
     if (r == 0)
         w->hash = digest_table(w->params.name.p, w->params.name.n) ^ table_hash_number(o->no);
     return r;
@@ -237,7 +249,7 @@ static void open_one(struct queries *qs, const struct opening *o) {
         do {
             const struct query_cache_key key = key_of(&w);
             result = query_cache_get(qs->cache, &key, queries_clock() / NS_PER_MS);
-            if (!allow_admits(&w.query->allow, &o->caller.who, &qs->store->options.ownership))
+            if (!is_allowed(qs, o, &w))
                 r = -EACCES;
             else
                 r = result ? 0 : join(qs, o, &w);

@@ -153,6 +153,45 @@ def test_a_long_name(shop):
     assert longest in names(shop, "queries/big")
 
 
+def refusals(mount, query="big"):
+    text = mount.read("queries", query, ".rejections.ndjson")
+    assert os.stat(mount.path("queries", query, ".rejections.ndjson")).st_size == len(text)
+    return [lib.strict(line) for line in text.splitlines()]
+
+
+def test_a_refusal_has_its_reason(shop):
+    assert refusals(shop) == []
+    shop.fails("cat queries/big/customer=a,min=x.json", "Invalid argument")
+    line, = refusals(shop)
+    assert (line["uid"], line["errno"], line["name"]) == (os.geteuid(), "EINVAL", "customer=a,min=x")
+    assert line["detail"] == "min=x: min must be an integer" and line["time"].endswith("Z") and line["pid"] > 0
+    longest = "customer=" + "=" * 90 + ".json"
+    assert lib.error_of(os.stat, shop.path("queries/big", longest)) == "ENAMETOOLONG"
+    assert (refusals(shop)[-1]["errno"], refusals(shop)[-1]["name"]) == ("ENAMETOOLONG", longest[:-5])
+    assert lib.error_of(os.stat, os.fsencode(shop.path("queries/big/customer=")) + b"\xff.json") == "EINVAL"
+    assert "not UTF-8" in refusals(shop)[-1]["detail"] and refusals(shop)[-1]["name"] is None
+    fd = calling(shop)
+    for text, code, words in ((b'{"customer":7}', "EINVAL", "customer"), (b"[1]\n", "EBADMSG", "no JSON object")):
+        assert lib.error_of(os.write, fd, text) == code
+        assert refusals(shop)[-1]["errno"] == code and words in refusals(shop)[-1]["detail"]
+        assert refusals(shop)[-1]["params"] == text.decode().strip()
+    os.close(fd)
+    assert len(refusals(shop)) == 5 and refusals(shop, "slow") == [] and errors(shop) == []
+    assert lib.error_of(os.unlink, shop.path("queries/big/.rejections.ndjson")) == "EPERM"
+    shop.domain.edit("queries/big.lua", "v.total or null", "-v.total or null")
+    assert reload(shop) is None
+    assert len(refusals(shop)) == 5
+
+
+def test_refusals_are_bounded(shop):
+    shop.fails("cat queries/slow/n=x.json", "Invalid argument")
+    for i in range(300):
+        assert lib.error_of(os.stat, shop.path(f"queries/big/customer=a,min=x{i}.json")) == "EINVAL"
+    assert refusals(shop)[-1]["name"] == "customer=a,min=x299" and refusals(shop)[0]["name"] != "customer=a,min=x0"
+    assert os.stat(shop.path("queries/big/.rejections.ndjson")).st_size <= 16384
+    assert [line["name"] for line in refusals(shop, "slow")] == ["n=x"], "it has a room of its own"
+
+
 def test_rm_evicts(shop):
     shop.ok("cat queries/big/customer=alice.json queries/big/customer=bob.json")
     shop.ok("rm queries/big/customer=alice.json")
@@ -396,7 +435,12 @@ def test_a_list_says_who_asks(listed):
     with user(STRANGER, NOBODYS):
         assert lib.error_of(os.listdir, listed.path("queries/big")) == "EACCES"
         assert set(names(listed, "queries")) >= {"mine"}
+        assert lib.error_of(os.stat, listed.path("queries/big/min=x.json")) == "EACCES"
+        assert lib.error_of(os.stat, listed.path("queries/big/.rejections.ndjson")) == "EACCES"
     with user(READER, NOBODYS):
+        assert refusals(listed) == [], "strangers leave no traces"
+        assert lib.error_of(os.stat, listed.path("queries/big/min=x.json")) == "EINVAL"
+        assert [line["uid"] for line in refusals(listed)] == [READER]
         os.unlink(listed.path(name))
 
 
@@ -465,7 +509,7 @@ def test_numbers_stay(shop):
     before = numbers()
     assert len(set(before.values())) == 4
     with os.scandir(shop.path("queries/big")) as found:
-        assert {e.inode() for e in found} == {before["queries/big/call"], before["queries/big/customer=alice.json"]}
+        assert {e.inode() for e in found if not e.name.startswith(".")} == {before["queries/big/call"], before["queries/big/customer=alice.json"]}
     shop.restart()
     assert numbers() == before
 

@@ -1,6 +1,5 @@
 """Queries that nobody waits for any more: their readers were killed, or the mount ends."""
 
-import os
 import signal
 import subprocess
 
@@ -8,7 +7,7 @@ import pytest
 
 import lib
 from lib_domain import errors
-from lib_views import FILES, orders
+from lib_views import FILES, names, orders
 
 # Goes on until somebody places order/gate, or half a minute is over.
 GATE = """return {
@@ -68,7 +67,7 @@ def test_who_gives_up_keeps_nobody_waiting(shop, asks, how):
         assert process.returncode == -how
     assert shop.read("queries/one/all.json") == b"1\n"
     assert errors(shop) == [], "a run that was not stopped has failed by now"
-    assert os.listdir(shop.path("queries/gate")) == ["call"]
+    assert names(shop, "queries/gate") == ["call"]
 
 
 def test_the_mount_ends_while_handlers_are_busy(shop):

@@ -52,6 +52,28 @@ static void allow_is_asked_each_time(void **state) {
     query_result_unref(r);
 }
 
+static void refused(struct fixture *f, const char *query, const struct caller *caller, const char *text, bool call,
+                    int code, size_t lines) {
+    struct query_result *r;
+    assert_int_equal(open_as(f, query, text, call, caller, &r), -code);
+    struct journal *j = queries_refusals(f->qs, number(f, query));
+    char *all = j ? lib_topic(j, "") : strdup("");
+    assert_int_equal(lib_count(all, "\n"), lines);
+    free(all);
+}
+
+static void who_may_not_ask_leaves_no_reasons(void **state) {
+    struct fixture *f = *state;
+    const struct caller secretary = {.who = {.uid = 4242, .gid = 4242}, .pid = 7};
+    refused(f, "secret", &lib_caller, "n=x", false, EINVAL, 0);
+    refused(f, "secret", &lib_caller, "{\"n\":\"x\"}", true, EINVAL, 0);
+    refused(f, "secret", &secretary, "n=x", false, EINVAL, 1);
+    refused(f, "secret", &secretary, "{\"n\":\"x\"}", true, EINVAL, 2);
+    refused(f, "secret", &secretary, "{", true, EBADMSG, 3);
+    refused(f, "secret", &lib_caller, "all", false, EACCES, 3);
+    assert_null(queries_refusals(f->qs, number(f, "params")));
+}
+
 static uint64_t as_caller(struct fixture *f, const struct caller *caller, const char *want) {
     struct query_result *r;
     assert_int_equal(open_as(f, "whoami", "all", false, caller, &r), 0);
@@ -540,6 +562,7 @@ int main(void) {
         TEST(an_entry_ends_with_its_ttl),
         TEST(with_depends_ttl_changes_do_not_matter),
         TEST(allow_is_asked_each_time),
+        TEST(who_may_not_ask_leaves_no_reasons),
         TEST(per_caller_everybody_has_his_own),
         TEST(per_caller_nobody_joins_the_run_of_another),
         TEST(a_failure_is_told_once_a_run),
