@@ -5,7 +5,8 @@
 #include "consumer_lines.h"
 #include "consumers_private.h"
 
-#define READER_FAR_BYTES (32 << 10)
+/* What a scan of the log reads ahead: for less it costs more than the log's cache. */
+#define READER_FAR_BYTES (256 << 10)
 #define READER_SLICE_CHUNKS 64 /* of the log that are read at a time, whatever is found */
 
 struct reader {
