@@ -241,20 +241,37 @@ static int join(struct queries *qs, const struct opening *o, struct wanted *w) {
     return r;
 }
 
+static bool is_in_force(struct queries *qs, const struct domain *d) {
+    pthread_mutex_lock(&qs->lock);
+    bool same = qs->domain == d;
+    pthread_mutex_unlock(&qs->lock);
+    return same;
+}
+
+/* The result that is cached, or waits in a flight. LOOK_AGAIN: what is there may be of a domain that has come into
+ * force meanwhile, whose list this one is not. */
+static int answer_find(struct queries *qs, const struct opening *o, struct wanted *w, struct query_result **result) {
+    const struct query_cache_key key = key_of(w);
+    *result = query_cache_get(qs->cache, &key, queries_clock() / NS_PER_MS);
+    if (!is_allowed(qs, o, w))
+        return -EACCES;
+    if (!*result)
+        return join(qs, o, w);
+    return is_in_force(qs, w->domain) ? 0 : LOOK_AGAIN;
+}
+
 static void open_one(struct queries *qs, const struct opening *o) {
     struct wanted w;
     struct query_result *result = NULL;
-    int r = wanted_read(qs, o, &w);
-    if (r == 0)
-        do {
-            const struct query_cache_key key = key_of(&w);
-            result = query_cache_get(qs->cache, &key, queries_clock() / NS_PER_MS);
-            if (!is_allowed(qs, o, &w))
-                r = -EACCES;
-            else
-                r = result ? 0 : join(qs, o, &w);
-        } while (r == LOOK_AGAIN);
-    wanted_end(&w);
+    int r;
+    do {
+        query_result_unref(result);
+        result = NULL;
+        r = wanted_read(qs, o, &w);
+        if (r == 0)
+            r = answer_find(qs, o, &w, &result);
+        wanted_end(&w);
+    } while (r == LOOK_AGAIN);
     if (r < 0)
         tell(o, r, NULL);
     else if (result)
