@@ -83,7 +83,7 @@ END
     [ $# = 0 ] || printf '%s\n' "$@"
   } >"$dir/new.properties"
   java -cp "$jars/$kafka/*" kafka.tools.StorageTool format -c "$dir/new.properties" \
-    -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" >"$dir/out" 2>&1 ||
+    -t "$(head -c 16 /dev/urandom | base64 | tr '+/' 'Aa' | tr -d =)" >"$dir/out" 2>&1 ||
     die "the node cannot be made: $(tail -n 3 "$dir/out")"
   mv "$dir/new.properties" "$dir/server.properties"
 }
