@@ -22,7 +22,7 @@ GATE = """return {
 # Much of what a handler may do, without asking for anything.
 BUSY = """return { run = function(q)
   local bytes = 0
-  for i = 1, 600 do bytes = bytes + #string.rep("x", 1000000) end
+  for i = 1, 200 do bytes = bytes + #string.rep("x", 1000000) end
   return bytes
 end }
 """
