@@ -79,6 +79,8 @@ offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 END
     [ $# = 0 ] || printf '%s\n' "$@"
   } >"$dir/new.properties"

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NICE 10       /* of the thread: writers come first */
+#define NICE 19       /* of the thread and those that librdkafka makes: writers come first */
 #define DRAIN_MS 1000 /* for what is under way when a wire breaks */
 #define RETRY_MS 100  /* before another wire is made, at first */
 #define RETRY_MAX_MS 10000

@@ -4,7 +4,7 @@
 #
 #   run.sh [-r ROUNDS] [-s SECONDS] [-n EVENTS] [-o OUT.tsv] [NAME...]
 #
-#   NAME   bulk latency writers scan files big domain views consumers schema   (default: all of them)
+#   NAME   bulk latency writers scan files big domain views consumers kafka schema   (default: all of them)
 #   -r     rounds (3); a round runs each measure and its peers one after the other, so that a noisy minute meets all
 #   -s     seconds of a measure that lasts as long as it is told to (3)
 #   -n     events of the large store that scan and big read (10000000)
@@ -27,14 +27,15 @@ while getopts r:s:n:o: option; do
 done
 shift $((OPTIND - 1))
 names=("$@")
-[ $# -gt 0 ] || names=(bulk latency writers scan files big domain views consumers schema)
+[ $# -gt 0 ] || names=(bulk latency writers scan files big domain views consumers kafka schema)
 for name in "${names[@]}"; do
   [ -e "$here/measure_$name.sh" ] || { echo "run.sh: there is no measure $name" >&2; exit 2; }
 done
 
 build=${BENCH_BUILD:-$root/build/bench}
-targets=(tests/bench/{bench_schema,consumer,writer,reader,null_fuse,peer_disk,peer_rocks,peer_sqlite})
+targets=(tests/bench/{bench_schema,consumer,writer,reader,null_fuse,peer_disk,peer_kafka,peer_rocks,peer_sqlite})
 [ -n "${ESFS:-}" ] || targets+=(fs/esfs)
+targets+=(tools/esfsctl)
 [ -e "$build/build.ninja" ] || meson setup --buildtype=release -Dbench=true "$build" "$root" >&2
 meson configure -Dbench=true "$build"
 ninja -C "$build" "${targets[@]}" >&2

@@ -61,6 +61,9 @@ TARGETS = [
     ("live p50", None, "<=", 1000),
     ("live p50", "nats", "<=", 1),
     ("live beside 1,000 that wait p50", None, "<=", 1000),
+    ("published to Kafka", "producer", ">=", 0.8),
+    ("bulk while publishing, writers: 4", "not published", ">=", 0.7),
+    ("append to kcat p50", None, "<=", 20),
     ("command of 240 bytes check", None, "<=", 1000),
     ("command of 240 bytes check", "python", "<=", 1),
 ]

@@ -1,4 +1,5 @@
-/* Topics of Kafka from outside: topics delete|create|alter BROKERS TOPIC [PARTITIONS|PROPERTY=VALUE] */
+/* Topics of Kafka from outside: topics delete|create|alter|deny|allow BROKERS TOPIC [PARTITIONS|PROPERTY=VALUE]. deny:
+ * nobody (who has not said who he is) may write to it any more; allow: he may again. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,39 @@ static void topic_alter(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *nam
     rd_kafka_ConfigResource_destroy(topic);
 }
 
+static rd_kafka_AclBinding_t *acl_make(const char *name, rd_kafka_AclOperation_t operation,
+                                       rd_kafka_AclPermissionType_t permission) {
+    char text[200];
+    return rd_kafka_AclBinding_new(RD_KAFKA_RESOURCE_TOPIC, name, RD_KAFKA_RESOURCE_PATTERN_LITERAL, "User:ANONYMOUS",
+                                   "*", operation, permission, text, sizeof text);
+}
+
+static void topic_deny(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *name) {
+    rd_kafka_AclBinding_t *acls[] = {
+        acl_make(name, RD_KAFKA_ACL_OPERATION_READ, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW), /* or none may do anything */
+        acl_make(name, RD_KAFKA_ACL_OPERATION_WRITE, RD_KAFKA_ACL_PERMISSION_TYPE_DENY),
+    };
+    rd_kafka_CreateAcls(rk, acls, 2, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    if (!event || rd_kafka_event_error(event))
+        die(name, event ? rd_kafka_event_error_string(event) : "no answer");
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy_array(acls, 2);
+}
+
+static void topic_allow(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *name) {
+    char text[200];
+    rd_kafka_AclBindingFilter_t *acls =
+        rd_kafka_AclBindingFilter_new(RD_KAFKA_RESOURCE_TOPIC, name, RD_KAFKA_RESOURCE_PATTERN_LITERAL, NULL, NULL,
+                                      RD_KAFKA_ACL_OPERATION_ANY, RD_KAFKA_ACL_PERMISSION_TYPE_ANY, text, sizeof text);
+    rd_kafka_DeleteAcls(rk, &acls, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    if (!event || rd_kafka_event_error(event))
+        die(name, event ? rd_kafka_event_error_string(event) : "no answer");
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy(acls);
+}
+
 int main(int argc, char **argv) {
     char text[200];
     if (argc < 4)
@@ -72,6 +106,10 @@ int main(int argc, char **argv) {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     if (strcmp(argv[1], "delete") == 0)
         topic_delete(rk, queue, argv[3]);
+    else if (strcmp(argv[1], "deny") == 0)
+        topic_deny(rk, queue, argv[3]);
+    else if (strcmp(argv[1], "allow") == 0)
+        topic_allow(rk, queue, argv[3]);
     else if (strcmp(argv[1], "alter") == 0 && argc == 5)
         topic_alter(rk, queue, argv[3], argv[4]);
     else
