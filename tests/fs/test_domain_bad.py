@@ -307,16 +307,16 @@ def test_others_wait_no_longer_than_the_limit_of_a_handler(villain):
     try:
         end = time.monotonic() + lib.limit(4)
         while time.monotonic() < end:
-            at = time.monotonic()
+            before = loops[0]
             accepted(villain, "order", "Good", aggregate="2")
-            waits.append(time.monotonic() - at)
+            waits.append(loops[0] - before)
     finally:
         stop.set()
         bad.join()
-    print(f"a loop alone {alone:.3f} s; {loops[0]} loops, {len(waits)} commands, longest wait {max(waits):.3f} s")
+    print(f"a loop alone {alone:.3f} s; {loops[0]} loops, {len(waits)} commands, longest wait {max(waits)} loops")
     assert loops[0] >= 3 and len(waits) >= 3
     assert alone < lib.limit(1.5), "the limit of one call"
-    assert max(waits) < 2.5 * alone + lib.limit(0.3)
+    assert max(waits) <= 3, "the one under way, the one that was queued before it, and one that is counted late"
     assert villain.version("order/2") >= len(waits)
 
 
