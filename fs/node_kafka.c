@@ -3,16 +3,10 @@
 #include "node_text.h"
 
 #include "kafka.h"
-#include "kafka_settings.h"
-#include "node_dir.h"
+#include "parked.h"
 #include "text.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#define FILE_NAME_CHARS (EVENT_POSITION_CHARS + 5)
 
 static int kafka_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     (void)node;
@@ -45,9 +39,7 @@ const struct node_ops kafka_status_ops = {.stat = status_stat, .open = text_open
 
 /* False when the name is not that of an event that a node can have. */
 static bool position_of_name(struct str name, uint64_t *out) {
-    struct str digits;
-    return name_without_json(name, &digits) && kafka_position_read(digits, out) && *out > 0 &&
-           *out >> INO_EVENT_BITS == 0;
+    return parked_position(name, out) && *out > 0 && *out >> INO_EVENT_BITS == 0;
 }
 
 static int parked_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
@@ -69,11 +61,9 @@ static int parked_fetch(struct listing *l, const struct node *dir, uint64_t afte
 
 static bool parked_add(struct listing *l, const void *element) {
     uint64_t position;
-    char name[FILE_NAME_CHARS + 1];
     memcpy(&position, element, sizeof position);
-    snprintf(name, sizeof name, "%016" PRIx64 ".json", position);
     const struct node node = {NODE_KAFKA_PARKED_EVENT, position};
-    return listing_add(l, name, &node, NULL, LISTING_NUMBERED + position);
+    return parked_listing_add(l, position, &node);
 }
 
 static int parked_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
@@ -114,36 +104,22 @@ const struct node_ops kafka_parked_event_ops = {.stat = event_stat, .open = text
 
 /* --- parked/retry/ and parked/skipped/ */
 
-static void moved(void *arg, int result) {
-    struct pending *p = arg;
-    fuse_req_t req = pending_take(p);
-    if (req)
-        reply_result(req, result);
-    pending_end(p);
-    free(p);
-}
-
-static void move(struct fs *fs, const struct node *dir, uint64_t position, fuse_req_t req) {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    const struct caller caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid};
+static void order(struct fs *fs, const struct node *dir, uint64_t position, const struct caller *caller,
+                  parked_done *done, void *arg) {
     struct kafka *k = store_kafka(fs->store);
-    struct pending *p = k ? malloc(sizeof *p) : NULL;
-    int r = !k ? -EROFS : p ? pending_begin(p, fs, req) : -ENOMEM;
-    if (r < 0) {
-        free(p);
-        reply_result(req, r);
-    } else if (dir->tag == NODE_KAFKA_RETRY) {
-        kafka_retry(k, position, moved, p);
-    } else {
-        kafka_skip(k, position, &caller, moved, p);
-    }
+    if (!k)
+        done(arg, -EROFS);
+    else if (dir->tag == NODE_KAFKA_RETRY)
+        kafka_retry(k, position, done, arg);
+    else
+        kafka_skip(k, position, caller, done, arg);
 }
 
 static void parked_take(struct fs *fs, const struct node *dir, const struct node *from, struct str name,
                         fuse_req_t req) {
     uint64_t position;
     if (from->tag == NODE_KAFKA_PARKED && position_of_name(name, &position))
-        move(fs, dir, position, req);
+        parked_move(fs, dir, position, req, order);
     else
         fuse_reply_err(req, EPERM);
 }

@@ -2,38 +2,15 @@
  * into .parked/skipped/ has it passed over for good; both directories are always empty. */
 #include "node_text.h"
 #include "node_view.h"
+#include "parked.h"
 
 #include "text.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#define POSITION_CHARS 16
-#define FILE_NAME_CHARS (POSITION_CHARS + 5)
-
-/* --- names */
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* False when the name is not that of a parked event that a node can have. */
 static bool position_of_name(struct str name, uint64_t *out) {
-    struct str digits;
-    *out = 0;
-    if (!name_without_json(name, &digits) || digits.n != POSITION_CHARS)
-        return false;
-    for (size_t i = 0; i < digits.n; i++) {
-        int digit = hex_digit(digits.p[i]);
-        if (digit < 0)
-            return false;
-        *out = *out << 4 | (uint64_t)digit;
-    }
-    return *out > 0 && *out >> INO_PARKED_BITS == 0;
+    return parked_position(name, out) && *out > 0 && *out >> INO_PARKED_BITS == 0;
 }
 
 /* --- .parked/ */
@@ -66,13 +43,11 @@ static int parked_fetch(struct listing *l, const struct node *dir, uint64_t afte
 static bool parked_add(struct listing *l, const void *element) {
     const struct node *dir = l->arg;
     uint64_t position;
-    char name[FILE_NAME_CHARS + 1];
     memcpy(&position, element, sizeof position);
     if (position >> INO_PARKED_BITS)
         return true;
-    snprintf(name, sizeof name, "%016" PRIx64 ".json", position);
     const struct node node = ino_parked(ino_view(*dir), position);
-    return listing_add(l, name, &node, NULL, LISTING_NUMBERED + position);
+    return parked_listing_add(l, position, &node);
 }
 
 static int parked_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
@@ -109,35 +84,19 @@ const struct node_ops parked_event_ops = {.stat = parked_event_stat, .open = tex
 
 /* --- retry/ and skipped/ */
 
-static void moved(void *arg, int result) {
-    struct pending *p = arg;
-    fuse_req_t req = pending_take(p);
-    if (req)
-        reply_result(req, result);
-    pending_end(p);
-    free(p);
-}
-
-static void move(struct fs *fs, const struct node *dir, uint64_t position, fuse_req_t req) {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    const struct caller caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid};
-    struct pending *p = malloc(sizeof *p);
-    int r = p ? pending_begin(p, fs, req) : -ENOMEM;
-    if (r < 0) {
-        free(p);
-        reply_result(req, r);
-    } else if (dir->tag == NODE_VIEW_RETRY) {
-        views_retry(fs->views, ino_view(*dir), position, moved, p);
-    } else {
-        views_skip(fs->views, ino_view(*dir), position, &caller, moved, p);
-    }
+static void order(struct fs *fs, const struct node *dir, uint64_t position, const struct caller *caller,
+                  parked_done *done, void *arg) {
+    if (dir->tag == NODE_VIEW_RETRY)
+        views_retry(fs->views, ino_view(*dir), position, done, arg);
+    else
+        views_skip(fs->views, ino_view(*dir), position, caller, done, arg);
 }
 
 static void parked_take(struct fs *fs, const struct node *dir, const struct node *from, struct str name,
                         fuse_req_t req) {
     uint64_t position;
     if (from->tag == NODE_VIEW_PARKED && from->no == dir->no && position_of_name(name, &position))
-        move(fs, dir, position, req);
+        parked_move(fs, dir, position, req, order);
     else
         fuse_reply_err(req, EPERM);
 }

@@ -1,35 +1,11 @@
 /* parked/ of a consumer: the events that it could not handle. `mv parked/P.json parked/retry/` has one given again, and
  * there it stays until it is acknowledged; into parked/skipped/ says that it is done with. */
 #include "node_consumers.h"
-#include "node_dir.h"
 #include "node_text.h"
+#include "parked.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
-#include <stdio.h>
-
-#define FILE_NAME_CHARS (EVENT_POSITION_CHARS + 5)
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool position_of_name(struct str name, uint64_t *out) {
-    struct str digits;
-    *out = 0;
-    if (!name_without_json(name, &digits) || digits.n != EVENT_POSITION_CHARS)
-        return false;
-    for (size_t i = 0; i < digits.n; i++) {
-        int digit = hex_digit(digits.p[i]);
-        if (digit < 0)
-            return false;
-        *out = *out << 4 | (uint64_t)digit;
-    }
-    return true;
-}
 
 /* --- the directories: parked/ has what is parked, retry/ what is to be given again, skipped/ nothing */
 
@@ -46,7 +22,7 @@ static int shelf_find(struct fs *fs, const struct node *dir, struct str name, fu
     (void)req;
     struct consumer_parked p;
     uint64_t position;
-    if (!position_of_name(name, &position))
+    if (!parked_position(name, &position))
         return -ENOENT;
     int r = reply_absent(consumers_parked_at(fs->consumers, (uint32_t)dir->no, position, &p));
     if (r == 0 && p.again != (dir->tag == NODE_CONSUMER_RETRY))
@@ -64,10 +40,8 @@ static int shelf_fetch(struct listing *l, const struct node *dir, uint64_t after
 
 static bool shelf_add(struct listing *l, const void *element) {
     const struct consumer_parked *p = element;
-    char name[FILE_NAME_CHARS + 1];
-    snprintf(name, sizeof name, "%016" PRIx64 ".json", p->position);
     const struct node node = {NODE_CONSUMER_PARKED_EVENT, p->id};
-    return listing_add(l, name, &node, NULL, LISTING_NUMBERED + p->position);
+    return parked_listing_add(l, p->position, &node);
 }
 
 _Static_assert(offsetof(struct consumer_parked, position) == 0, "struct numbered");
@@ -84,7 +58,7 @@ static void shelf_take(struct fs *fs, const struct node *dir, const struct node 
     struct node_stat stat;
     uint64_t position;
     bool from_shelf = from->tag == NODE_CONSUMER_PARKED || from->tag == NODE_CONSUMER_RETRY;
-    if (!from_shelf || from->tag == dir->tag || from->no != dir->no || !position_of_name(name, &position)) {
+    if (!from_shelf || from->tag == dir->tag || from->no != dir->no || !parked_position(name, &position)) {
         fuse_reply_err(req, EPERM);
         return;
     }

@@ -32,7 +32,7 @@ static int verify_arguments(int argc, char **argv, struct kafka_verify_options *
             o->topic = optarg;
         else if (c == 'd')
             o->domain = optarg;
-        else if (c != 'f' || !kafka_position_read(str_of(optarg), &o->from))
+        else if (c != 'f' || !event_position_read(str_of(optarg), &o->from))
             return -1;
     }
     return argc - optind == 1 && (o->brokers || o->config) ? 0 : -1;
@@ -82,7 +82,7 @@ static int position_read(struct offline *o, const char *text, uint64_t *out, str
         *out = tail.position;
     else if (strcmp(text, "start") == 0)
         *out = 0;
-    else if (!kafka_position_read(str_of(text), out))
+    else if (!event_position_read(str_of(text), out))
         return err_set(err, EINVAL, "%s: 16 hexadecimal digits are meant, or start or end", text);
     if (*out > tail.position)
         return err_set(err, EINVAL, "%s: the log ends at position %016" PRIx64, text, tail.position);

@@ -56,7 +56,7 @@ int ack_scan_next(struct ack_scan *s, struct ack *out) {
         return -EINVAL;
     size_t word = word_bytes(t);
     *out = (struct ack){.seek = word > 0, .end = s->at};
-    consumer_config_position((struct str){t->begun + word, EVENT_POSITION_CHARS}, &out->position);
+    event_position_read((struct str){t->begun + word, EVENT_POSITION_CHARS}, &out->position);
     t->n = 0;
     s->any = true;
     return 0;

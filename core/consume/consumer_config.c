@@ -19,23 +19,12 @@ static int fault(struct reading *r, struct str member, const char *words) {
     return err_set(r->err, EINVAL, "`%.*s` %s", (int)(member.n < 100 ? member.n : 100), member.p, words);
 }
 
-bool consumer_config_position(struct str text, uint64_t *out) {
-    *out = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
-            return false;
-        *out = *out << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return text.n == EVENT_POSITION_CHARS;
-}
-
 static int read_from(struct reading *r, const struct json_value *v) {
     uint64_t position;
     const struct str name = STR("from");
     if (v->kind != JSON_KIND_STRING)
         return fault(r, name, "must be \"start\", \"end\" or a position");
-    if (!str_eq(v->text, STR("start")) && !str_eq(v->text, STR("end")) && !consumer_config_position(v->text, &position))
+    if (!str_eq(v->text, STR("start")) && !str_eq(v->text, STR("end")) && !event_position_read(v->text, &position))
         return fault(r, name, "must be \"start\", \"end\" or a position, 16 hexadecimal digits as events show it");
     r->config->from = arena_copy(&r->config->arena, v->text);
     return r->config->from.p ? 0 : -ENOMEM;

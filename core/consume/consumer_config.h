@@ -34,9 +34,6 @@ int consumer_config_read(struct consumer_config **out, struct json_parser *parse
 struct consumer_config *consumer_config_ref(struct consumer_config *c);
 void consumer_config_unref(struct consumer_config *c); /* NULL is fine */
 
-/* 16 lower-case hexadecimal digits, nothing around them. */
-bool consumer_config_position(struct str text, uint64_t *out);
-
 /* Calls `visit` with each aggregate type that its events can be of; once with an empty name when that is any. Stops at
  * the first false and gives that. */
 typedef bool consumer_config_visit(void *arg, struct str type);

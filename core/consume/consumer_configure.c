@@ -22,7 +22,7 @@ static int from_position(const struct consumer *c, struct str from, uint64_t *ou
     *out = 0;
     if (str_eq(from, STR("end")))
         *out = head;
-    else if (consumer_config_position(from, out) && *out > head)
+    else if (event_position_read(from, out) && *out > head)
         return err_set(err, EINVAL, "`from`: the log ends at position %016" PRIx64, head);
     return 0;
 }

@@ -73,7 +73,7 @@ struct nack {
 
 static int nack_member(const struct json_member *m, struct nack *out, bool *positioned, struct err *err) {
     if (str_eq(m->name, STR("position"))) {
-        *positioned = m->kind == JSON_KIND_STRING && consumer_config_position(m->text, &out->position);
+        *positioned = m->kind == JSON_KIND_STRING && event_position_read(m->text, &out->position);
         return *positioned ? 0 : err_set(err, EINVAL, "`position` must be 16 hexadecimal digits, as events show it");
     }
     if (!str_eq(m->name, STR("reason")))

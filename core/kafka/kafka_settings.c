@@ -11,20 +11,6 @@
 
 #define NAME_ROOM (2 * NAME_MAX_BYTES + 1) /* "order/OrderPlaced" */
 
-bool kafka_position_read(struct str text, uint64_t *out) {
-    if (text.n != EVENT_POSITION_CHARS)
-        return false;
-    *out = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        bool digit = c >= '0' && c <= '9';
-        if (!digit && !(c >= 'a' && c <= 'f'))
-            return false;
-        *out = *out << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
-    }
-    return true;
-}
-
 static int compare(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -81,7 +67,7 @@ static int filters_make(struct kafka_settings *s, const char *const *list, size_
 }
 
 static int since_read(struct kafka_settings *s, const char *since, struct err *err) {
-    if (!since || kafka_position_read(str_of(since), &s->since_position))
+    if (!since || event_position_read(str_of(since), &s->since_position))
         return 0;
     size_t n = strlen(since);
     bool age = n > 4 && strcmp(since + n - 4, "-ago") == 0; /* which is another moment each time */

@@ -33,7 +33,4 @@ void kafka_settings_free(struct kafka_settings *s);
 /* Whether an event, complete, is to be published. */
 bool kafka_settings_want(const struct kafka_settings *s, const struct event *e);
 
-/* 16 hexadecimal digits. */
-bool kafka_position_read(struct str text, uint64_t *out);
-
 #endif

@@ -298,7 +298,7 @@ static int message_check(struct verify *v, const struct wire_record *m, struct e
     uint64_t position;
     struct log_chunk *chunk;
     struct event e;
-    if (!kafka_position_read(position_of(m), &position) || position == 0 || position > v->head) {
+    if (!event_position_read(position_of(m), &position) || position == 0 || position > v->head) {
         v->result->foreign++;
         return 0;
     }

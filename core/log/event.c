@@ -245,6 +245,20 @@ void event_position(uint64_t position, char *out) {
     put_hex(out, position, EVENT_POSITION_CHARS);
 }
 
+bool event_position_read(struct str text, uint64_t *out) {
+    uint64_t position = 0;
+    if (text.n != EVENT_POSITION_CHARS)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return false;
+        position = position << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    *out = position;
+    return true;
+}
+
 struct str event_source(const struct event *e, struct arena *a) {
     size_t n = 2 + url_size(e->aggregate_type) + url_size(e->aggregate_id);
     char *text = arena_alloc(a, n), *at = text;

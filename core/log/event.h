@@ -46,6 +46,8 @@ void event_time(uint64_t time, char *out);
 /* `position` as the event shows it. Writes EVENT_POSITION_CHARS characters. */
 #define EVENT_POSITION_CHARS 16
 void event_position(uint64_t position, char *out);
+/* The other way round. False, and nothing written, when the text is not 16 digits 0-9a-f. */
+bool event_position_read(struct str text, uint64_t *out);
 /* `source` as the event shows it ("/order/1001"); in the arena, p is NULL when out of memory. */
 struct str event_source(const struct event *e, struct arena *a);
 /* `dataschema` likewise; empty without a schema. */

@@ -1,0 +1,21 @@
+/* What the directories of parked events have in common: parked/ holds <position>.json, and a move of one into retry/ or
+ * skipped/ is an order. Those of views, consumers and the publisher differ in what they ask of core/. */
+#ifndef ESFS_PARKED_H
+#define ESFS_PARKED_H
+
+#include "node_dir.h"
+#include "pending.h"
+
+/* False when the name is not that of a parked event. */
+bool parked_position(struct str name, uint64_t *out);
+/* listing_add() of <position>.json, which is at the offset of its position. */
+bool parked_listing_add(struct listing *l, uint64_t position, const struct node *node);
+
+/* Orders a move; `done` is called once with its result, by whatever thread, perhaps before this returns. */
+typedef void parked_done(void *arg, int result);
+typedef void parked_order(struct fs *fs, const struct node *dir, uint64_t position, const struct caller *caller,
+                          parked_done *done, void *arg);
+/* Answers the request when the move is done, or when it is interrupted; the order stands even so. */
+void parked_move(struct fs *fs, const struct node *dir, uint64_t position, fuse_req_t req, parked_order *order);
+
+#endif
