@@ -94,7 +94,10 @@ int kafka_load(struct kafka *k, struct err *err) {
     struct kafka_change first;
     if (r == 0)
         r = kafka_changes_load(k->store->db, &first, &k->change, err);
-    k->saved = k->figures.cursor = meta.position;
+    for (size_t i = 0; r == 0 && i < k->shelf.n; i++) /* those ahead of the cursor are not to be parked again */
+        kafka_window_done(&k->window, k->shelf.list[i].position);
+    k->saved = meta.position;
+    k->figures.cursor = k->window.cursor;
     k->shelf_moved = k->shelf.n > 0;
     return r;
 }

@@ -92,7 +92,9 @@ struct kafka {
     struct kafka_window window;
     struct kafka_reader reader;
     uint64_t next_skip; /* the next position that the log says to pass over; UINT64_MAX: none */
-    bool shelf_moved;   /* something on the shelf may have become free to be sent */
+    uint64_t
+        shelf_from;   /* more of the shelf may be free to be sent when the cursor has come here; 0: no more is there */
+    bool shelf_moved; /* something on the shelf may have become free to be sent */
     size_t pending_bytes;
     struct kafka_topic **by_type; /* by number */
     size_t n_types;

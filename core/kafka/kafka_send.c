@@ -140,6 +140,12 @@ static bool is_skipped(struct kafka *k, uint64_t position) {
     return false;
 }
 
+/* Whether an earlier one of its aggregate is on the shelf. */
+static bool is_behind(struct kafka *k, const struct event *e) {
+    const struct kafka_parked *first = kafka_shelf_first(&k->shelf, e->aggregate);
+    return first && first->position < e->position;
+}
+
 /* False: not now. */
 static bool event_take(struct kafka *k, const struct event *e) {
     struct kafka_slot *slot = kafka_window_slot(&k->window, e->position);
@@ -150,7 +156,7 @@ static bool event_take(struct kafka *k, const struct event *e) {
         kafka_window_done(&k->window, e->position);
         return true;
     }
-    if (kafka_shelf_first(&k->shelf, e->aggregate))
+    if (is_behind(k, e))
         return kafka_park(k, e, NULL) == 0;
     switch (event_send(k, e, &k->window_sending, &slot->bytes, &why)) {
     case WIRE_DONE:
@@ -221,11 +227,16 @@ static bool is_held(const struct kafka_parked *p) {
     return p->refused && !p->retried && !p->doubted;
 }
 
-/* Those that wait for nothing, in order: of each aggregate up to the first that was refused. True: one of them has
- * become no message, and the others have moved up. */
+/* Those that wait for nothing, in order: of each aggregate up to the first that was refused. What lies ahead of the
+ * cursor is not sent: earlier ones of its aggregate may be under way yet, and be sent again after it. True: one of them
+ * has become no message, and the others have moved up. */
 static bool shelf_pass(struct kafka *k, bool *held) { /* by the place of the aggregate's first one */
     for (size_t i = 0; i < k->shelf.n && !k->shelf_moved; i++) {
         struct kafka_parked *p = &k->shelf.list[i];
+        if (p->position > k->window.cursor) {
+            k->shelf_from = p->position;
+            return false;
+        }
         bool *aggregate = &held[kafka_shelf_first(&k->shelf, p->aggregate) - k->shelf.list];
         *aggregate |= is_held(p);
         if (*aggregate || p->bytes)
@@ -249,6 +260,7 @@ void kafka_send_shelf(struct kafka *k) {
         if (!held)
             return;
         k->shelf_moved = false;
+        k->shelf_from = 0;
         again = shelf_pass(k, held);
         free(held);
     }
@@ -276,7 +288,7 @@ static void slot_refused(struct kafka *k, uint64_t position, const struct err *w
         return;
     }
     /* behind one that was refused with it, it only waits */
-    kafka_park(k, &e, kafka_shelf_first(&k->shelf, e.aggregate) ? NULL : why);
+    kafka_park(k, &e, is_behind(k, &e) ? NULL : why);
     log_chunk_release(chunk);
 }
 

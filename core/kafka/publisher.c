@@ -169,16 +169,14 @@ static void requests_serve(struct kafka *k) {
 
 /* --- rules */
 
+/* Who waits for it goes on when it is in force. */
 static void rules_take(struct kafka *k) {
-    struct kafka_rules *before = NULL;
+    struct kafka_rules *before = k->rules;
     pthread_mutex_lock(&k->lock);
     bool changed = k->rules_changed;
     if (changed) {
-        before = k->rules;
         k->rules = k->next_rules;
         k->next_rules = NULL;
-        k->rules_changed = false;
-        pthread_cond_broadcast(&k->changed);
     }
     pthread_mutex_unlock(&k->lock);
     if (!changed)
@@ -186,6 +184,10 @@ static void rules_take(struct kafka *k) {
     kafka_rules_free(before);
     k->window_sending = k->shelf_sending = (struct kafka_sending){0};
     kafka_note_rules(k);
+    pthread_mutex_lock(&k->lock);
+    k->rules_changed = false;
+    pthread_cond_broadcast(&k->changed);
+    pthread_mutex_unlock(&k->lock);
 }
 
 /* --- the loop */
@@ -225,7 +227,8 @@ static void publish(struct kafka *k) {
     if (!wire_there(k))
         return;
     wire_poll(k->wire);
-    if (!wire_broken(k->wire) && k->shelf_moved)
+    bool shelf = k->shelf_moved || (k->shelf_from && k->window.cursor >= k->shelf_from);
+    if (!wire_broken(k->wire) && shelf)
         kafka_send_shelf(k);
     if (!wire_broken(k->wire))
         kafka_send_window(k);

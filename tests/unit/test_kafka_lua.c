@@ -301,6 +301,57 @@ static void many_messages_of_an_event_pass_a_small_queue(void **state) {
     end(&f);
 }
 
+static const char fails_on_two[] =
+    "return { on = { Counted = function(d) if d.n == 2 then error('two') end return d end } }";
+
+/* What came before it in its aggregate is sent again by another producer: it must not go first. */
+static void what_is_sent_again_from_the_shelf_waits_for_what_came_before(void **state) {
+    (void)state;
+    struct fixture f;
+    struct answer a = ANSWER;
+    begin(&f, fails_on_two);
+    append(&f.t, 0, 1, 1);
+    WAIT_UNTIL(&f.t, has_arrived(&f.t, 1));
+    rd_kafka_mock_broker_set_rtt(f.t.cluster.mock, 1, 1000);
+    rd_kafka_mock_push_request_errors(f.t.cluster.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    append(&f.t, 1, 2, 1);
+    WAIT_UNTIL(&f.t, figure(&f.t, "parked") == 1);
+    reload(&f, "return { on = { Counted = true } }");
+    kafka_retry(store_kafka(f.t.l.store), 3, answered, &a);
+    WAIT_UNTIL(&f.t, figure(&f.t, "producers") >= 2);
+    rd_kafka_mock_broker_set_rtt(f.t.cluster.mock, 1, 0);
+    assert_int_equal(answer_wait(&a), 0);
+    WAIT_UNTIL(&f.t, figure(&f.t, "lag_events") == 0);
+    assert_all_there(&f.t, 3, 3); /* looks at the order */
+    end(&f);
+}
+
+static void what_is_parked_ahead_of_the_cursor_is_parked_once(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, fails_on_two);
+    append(&f.t, 0, 1, 1);
+    WAIT_UNTIL(&f.t, has_arrived(&f.t, 1));
+    f.t.kafka.flush_seconds = 0;
+    rd_kafka_mock_broker_set_down(f.t.cluster.mock, 1);
+    append(&f.t, 3, 1, 1); /* under way */
+    append(&f.t, 2, 1, 1);
+    append(&f.t, 4, 1, 1);
+    WAIT_UNTIL(&f.t, figure(&f.t, "parked") == 2);
+    assert_int_equal(figure(&f.t, "lag_events"), 3);
+    lib_store_close(&f.t.l);
+    lib_store_open(&f.t.l);
+    assert_int_equal(figure(&f.t, "parked"), 2);
+    rd_kafka_mock_broker_set_up(f.t.cluster.mock, 1);
+    WAIT_UNTIL(&f.t, figure(&f.t, "lag_events") == 0);
+    assert_int_equal(figure(&f.t, "parked"), 2);
+    reload(&f, "return { on = { Counted = true } }");
+    assert_int_equal(retry(&f.t, 3), 0);
+    WAIT_UNTIL(&f.t, figure(&f.t, "parked") == 0);
+    assert_sound(&f, 4, 4);
+    end(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_domain_without_it_has_none, setup, teardown),
@@ -312,6 +363,8 @@ int main(void) {
         cmocka_unit_test(one_that_makes_nothing_frees_what_is_parked),
         cmocka_unit_test(a_change_is_recorded_also_one_while_the_store_was_closed),
         cmocka_unit_test(many_messages_of_an_event_pass_a_small_queue),
+        cmocka_unit_test(what_is_sent_again_from_the_shelf_waits_for_what_came_before),
+        cmocka_unit_test(what_is_parked_ahead_of_the_cursor_is_parked_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
