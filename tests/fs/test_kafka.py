@@ -1,7 +1,7 @@
 """Publishing to a real Kafka broker, which is killed, stopped and refuses things; kcat and `esfsctl kafka verify` say
 what arrived.
 
-ESFS_KAFKA_LONG=1: 20 kills of the broker and 50 of the daemon, instead of 2 and 5, and a broker that hangs for a minute
+ESFS_KAFKA_LONG=1: 20 kills of the broker and 50 of the daemon, instead of 1 and 3, and a broker that hangs for a minute
 instead of 4 seconds."""
 
 import base64
@@ -21,8 +21,8 @@ import lib_kafka
 from lib_daemon import pause
 from lib_kafka import MESSAGE_MAX, Broker, Publishing, murmur2_partition
 
-KILLS = 20 if lib_kafka.LONG else 2
-CRASHES = 50 if lib_kafka.LONG else 5
+KILLS = 20 if lib_kafka.LONG else 1
+CRASHES = 50 if lib_kafka.LONG else 3
 HANGS = 60 if lib_kafka.LONG else 4  # seconds
 
 pytestmark = pytest.mark.timeout(180 if not lib_kafka.LONG else 1200)
