@@ -127,14 +127,15 @@ static int follow_stat(struct fs *fs, const struct node *node, struct node_stat 
     return r;
 }
 
+/* `pending` waits for nothing that is to come: that much of the log takes its time is no reason for EAGAIN. */
 static void follow_read(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, size_t n, int flags) {
-    (void)node;
+    bool wait = !(flags & O_NONBLOCK) || node->tag == NODE_CONSUMER_PENDING;
     struct consuming *c = h->consuming;
     char *bytes = malloc(n ? n : 1);
     ssize_t got = bytes ? reader_read(c->reader, bytes, n) : -ENOMEM;
     if (got == -EAGAIN)
         polled_wait(&c->polled, c->reader);
-    if (got == -EAGAIN && !(flags & O_NONBLOCK))
+    if (got == -EAGAIN && wait)
         blocked_read(fs, c->reader, req, n);
     else if (got < 0)
         reply_result(req, (int)got);

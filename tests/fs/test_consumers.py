@@ -156,6 +156,21 @@ def test_pending_ends(mount):
     os.close(fd)
 
 
+def test_pending_ends_without_blocking_too(mount):
+    """Behind the last event that is the consumer's there are more others than are looked at in one go."""
+    path = consumer(mount, "c", events=["Paid"])
+    fd = os.open(mount.path("commands"), os.O_WRONLY)
+    os.write(fd, command("Paid", aggregate="order/1"))
+    for _ in range(300):
+        os.write(fd, command("Other", aggregate="order/2"))
+    os.close(fd)
+    assert mount.ok("grep -r zzz consumers; echo $?") == "1", "nothing found, and nothing wrong"
+    fd = os.open(os.path.join(path, "pending"), os.O_RDONLY | os.O_NONBLOCK)
+    assert positions(os.read(fd, 4096)) == [1]
+    assert os.read(fd, 4096) == b""
+    os.close(fd)
+
+
 # --- waiting
 
 def test_a_read_waits_and_wakes(mount):
