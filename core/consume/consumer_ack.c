@@ -13,6 +13,7 @@ static int seek(struct consumer *c, uint64_t position, struct err *err) {
     if (position > head)
         return err_set(err, EINVAL, "seek %016" PRIx64 ": the log ends at position %016" PRIx64, position, head);
     c->epoch++;
+    consumer_done_forget(c, UINT64_MAX);
     c->cursor = c->given = 0;
     consumer_forget_gaps(c);
     consumer_move(c, position);
@@ -54,7 +55,10 @@ static int ack_member(struct reader *r, const struct ack *a, bool *changed, stru
     struct aside *p = asides_find(&c->asides, a->position);
     if (a->seek)
         return err_set(err, EINVAL, "`seek` is written to `ack`");
-    if (!group_ack(r->member, a->position))
+    int acked = group_ack(r->member, a->position);
+    if (acked < 0)
+        return err_set(err, -acked, "out of memory for what is done behind the cursor");
+    if (acked == GROUP_NOT_GIVEN)
         return err_set(err, EINVAL, "position %016" PRIx64 " is not in the hand of this descriptor", a->position);
     if (p && p->state == ASIDE_AGAIN) {
         consumer_aside_done(c, p);
@@ -101,9 +105,11 @@ static int ack_all(struct acking *a, struct ack_scan *scan, size_t *end, uint64_
         r = ack_next(a, scan, end, err);
     if (a->reader && group_advance(a->consumer->group))
         a->changed = true;
+    if (consumer_done_put(a->consumer))
+        a->changed = true;
     *ticket = commits_end(commits);
     if (!a->changed)
-        *ticket = 0; /* what is in hand is in memory alone */
+        *ticket = 0; /* nothing was taken */
     return r < 0 ? r : 0;
 }
 

@@ -45,6 +45,8 @@ static int configure(struct consumer *c, struct consumer_config *config, uint64_
         c->cursor = c->given = cursor;
     consumer_forget_gaps(c);
     commits_begin(&c->all->commits);
+    if (moves)
+        consumer_done_forget(c, UINT64_MAX);
     consumer_put_definition(c);
     consumer_put_cursor(c);
     *ticket = commits_end(&c->all->commits);

@@ -19,7 +19,7 @@ struct group {
     struct selection selection;
     uint64_t place; /* everything up to here is in hand, or done with, or of no concern */
     struct hand hand;
-    bool stalled; /* the hand was full */
+    bool stalled; /* there was no room */
     LIST_HEAD(, member) members;
 };
 
@@ -122,14 +122,18 @@ bool group_has(const struct group *g, uint64_t position) {
     return h && h->state == HELD_GIVEN;
 }
 
-bool group_ack(struct member *m, uint64_t position) {
+int group_ack(struct member *m, uint64_t position) {
     struct group *g = m->group;
     struct held *h = hand_find(&g->hand, position);
     if (!h || h->member != &m->hand || h->state != HELD_GIVEN)
-        return false;
+        return GROUP_NOT_GIVEN;
+    bool waits = !h->again && position != hand_lowest(&g->hand);
+    int r = waits ? done_set(&g->consumer->done, position) : 0;
+    if (r < 0)
+        return r;
     hand_drop(&g->hand, h);
     news_of_room(g);
-    return true;
+    return 0;
 }
 
 bool group_advance(struct group *g) {
@@ -248,7 +252,12 @@ static int take_event(struct member *m, struct lines *l, struct event *e) {
 
 static bool is_wanted(struct group *g, const struct event *e) {
     const struct consumer *c = g->consumer;
-    return selection_has(&g->selection, c->all->source.index, e) && !asides_find(&c->asides, e->position);
+    return selection_has(&g->selection, c->all->source.index, e) && !asides_find(&c->asides, e->position) &&
+           !done_has(&c->done, e->position);
+}
+
+static bool has_room(const struct group *g) {
+    return g->hand.n < CONSUMER_WINDOW && g->consumer->done.n < DONE_BLOCKS_MAX;
 }
 
 static int fill_log(struct member *m, struct lines *l, uint64_t head, bool *further, struct err *err) {
@@ -257,7 +266,7 @@ static int fill_log(struct member *m, struct lines *l, uint64_t head, bool *furt
     struct event e;
     int r = 0;
     walk_begin(&w, &g->consumer->all->source, g->place + 1, head, reader_far(l, &g->selection));
-    while (r == 0 && g->hand.n < CONSUMER_WINDOW && w.chunks <= READER_SLICE_CHUNKS && (r = walk_next(&w, &e)) == 0) {
+    while (r == 0 && has_room(g) && w.chunks <= READER_SLICE_CHUNKS && (r = walk_next(&w, &e)) == 0) {
         if (is_wanted(g, &e))
             r = take_event(m, l, &e);
         if (r == 0)
@@ -267,10 +276,10 @@ static int fill_log(struct member *m, struct lines *l, uint64_t head, bool *furt
         *err = w.err;
     else if (r < 0)
         err_set(err, -r, "out of memory for what a group has in hand");
-    g->stalled = g->stalled || g->hand.n >= CONSUMER_WINDOW;
+    g->stalled = g->stalled || !has_room(g);
     if (hand_lowest(&g->hand) == 0)
         consumer_gap(g->consumer, g->consumer->cursor, g->place);
-    *further = r == 0 && g->place < head && g->hand.n < CONSUMER_WINDOW;
+    *further = r == 0 && g->place < head && has_room(g);
     walk_end(&w);
     return r;
 }

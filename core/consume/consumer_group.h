@@ -1,5 +1,5 @@
 /* A group: readers that share the events of a consumer. What it has in hand is in memory alone; after a crash, or when
- * its last reader has gone, everything behind the cursor comes again.
+ * its last reader has gone, everything behind the cursor comes again but for what is done (consumer_done.h).
  *
  * Each event is freed (nobody's; its reader has gone, or it is to be given again), queued (the reader that has earlier
  * ones of its aggregate will get it) or given. An aggregate is bound to a reader as long as that has events of it in
@@ -23,8 +23,11 @@ int group_fill(struct member *m, struct lines *l, uint64_t head, bool *further, 
 
 /* Whether somebody was given the event and has not acknowledged it. */
 bool group_has(const struct group *g, uint64_t position);
-/* The member is done with an event. False when it was not given that. */
-bool group_ack(struct member *m, uint64_t position);
+enum { GROUP_NOT_GIVEN = 1 };
+
+/* The member is done with an event; when the cursor waits for an earlier one, consumer_done_put() is to follow. 0,
+ * GROUP_NOT_GIVEN or -ENOMEM. */
+int group_ack(struct member *m, uint64_t position);
 /* Nobody needs to be given the event any more; the cursor follows. Between commits_begin() and commits_end(). */
 void group_settle(struct group *g, uint64_t position);
 /* The cursor follows what was acknowledged; likewise. False when it stays where it is. */

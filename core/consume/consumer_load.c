@@ -77,6 +77,18 @@ static int load_cursor(struct loading *l, struct str value) {
     return check_position(l, c, r.position);
 }
 
+static int load_done(struct loading *l, uint64_t first, struct str value) {
+    struct consumer *c = l->consumer;
+    char bits[RECORD_DONE_BYTES];
+    uint64_t last = first + (RECORD_DONE_EVENTS - 1);
+    if (first % RECORD_DONE_EVENTS != 0 || !record_done_read(value, bits))
+        return damaged(l, c->no, "of what is done behind its cursor is damaged");
+    while (!record_done_has(bits, last))
+        last--;
+    int r = check_position(l, c, last);
+    return r < 0 ? r : done_load(&c->done, first, bits);
+}
+
 static int load_parked(struct loading *l, uint64_t position, struct str value) {
     struct consumer *c = l->consumer;
     struct record_parked r;
@@ -129,6 +141,8 @@ static int load_pair(struct loading *l, const struct db_pair *pair) {
         return r;
     if (key == RECORD_CURSOR)
         return load_cursor(l, pair->value);
+    if (key == RECORD_DONE)
+        return load_done(l, position, pair->value);
     return key == RECORD_PARKED ? load_parked(l, position, pair->value) : load_state(l, position, pair->value);
 }
 

@@ -4,6 +4,7 @@
 
 #define LAYOUT 1
 #define CURSOR_SUFFIX 'a'
+#define DONE_SUFFIX 'd'
 #define STATE_SUFFIX 's'
 
 /* --- keys */
@@ -26,6 +27,14 @@ struct str record_consumer_key(uint32_t no, char out[RECORD_KEY_BYTES]) {
 struct str record_cursor_key(uint32_t no, char out[RECORD_KEY_BYTES]) {
     struct str key = consumer_key(RECORD_CLASS_CONSUMER, no, out);
     out[key.n++] = CURSOR_SUFFIX;
+    return key;
+}
+
+struct str record_done_key(uint32_t no, uint64_t first, char out[RECORD_KEY_BYTES]) {
+    struct str key = consumer_key(RECORD_CLASS_CONSUMER, no, out);
+    out[key.n++] = DONE_SUFFIX;
+    be64_put(out + key.n, first);
+    key.n += 8;
     return key;
 }
 
@@ -54,6 +63,10 @@ enum record_key record_key_read(struct str key, uint32_t *no, uint64_t *position
         return RECORD_CONSUMER;
     if (key.p[0] == RECORD_CLASS_CONSUMER && key.n == 6 && key.p[5] == CURSOR_SUFFIX)
         return RECORD_CURSOR;
+    if (key.p[0] == RECORD_CLASS_CONSUMER && key.n == 14 && key.p[5] == DONE_SUFFIX) {
+        *position = be64_get(key.p + 6);
+        return RECORD_DONE;
+    }
     if (key.p[0] != RECORD_CLASS_PARKED || key.n < 13)
         return RECORD_UNKNOWN;
     *position = be64_get(key.p + 5);
@@ -151,6 +164,30 @@ bool record_consumer_read(struct str value, struct record_consumer *r) {
     r->name = take_string(&at);
     r->config = take_rest(&at);
     return is_whole(&at);
+}
+
+bool record_done_has(const char bits[RECORD_DONE_BYTES], uint64_t position) {
+    unsigned at = position % RECORD_DONE_EVENTS;
+    return (uint8_t)bits[at / 8] >> at % 8 & 1;
+}
+
+void record_done_set(char bits[RECORD_DONE_BYTES], uint64_t position) {
+    unsigned at = position % RECORD_DONE_EVENTS;
+    bits[at / 8] = (char)((uint8_t)bits[at / 8] | 1u << at % 8);
+}
+
+struct str record_done_put(const char bits[RECORD_DONE_BYTES], char out[RECORD_DONE_ROOM]) {
+    out[0] = LAYOUT;
+    memcpy(out + 1, bits, RECORD_DONE_BYTES);
+    return (struct str){out, RECORD_DONE_ROOM};
+}
+
+bool record_done_read(struct str value, char bits[RECORD_DONE_BYTES]) {
+    static const char none[RECORD_DONE_BYTES];
+    if (value.n != RECORD_DONE_ROOM || value.p[0] != LAYOUT)
+        return false;
+    memcpy(bits, value.p + 1, RECORD_DONE_BYTES);
+    return memcmp(bits, none, sizeof none) != 0;
 }
 
 void record_parked_put(const struct record_parked *r, struct buf *out) {

@@ -17,6 +17,7 @@ enum record_key {
     RECORD_NEXT,
     RECORD_CONSUMER,
     RECORD_CURSOR,
+    RECORD_DONE, /* at the first position of a block */
     RECORD_PARKED,
     RECORD_STATE, /* of a parked event that is not just parked */
     RECORD_UNKNOWN
@@ -26,6 +27,7 @@ enum record_key {
 struct str record_next_key(char out[RECORD_KEY_BYTES]);
 struct str record_consumer_key(uint32_t no, char out[RECORD_KEY_BYTES]);
 struct str record_cursor_key(uint32_t no, char out[RECORD_KEY_BYTES]);
+struct str record_done_key(uint32_t no, uint64_t first, char out[RECORD_KEY_BYTES]);
 struct str record_parked_key(uint32_t no, uint64_t position, char out[RECORD_KEY_BYTES]);
 struct str record_state_key(uint32_t no, uint64_t position, char out[RECORD_KEY_BYTES]);
 enum record_key record_key_read(struct str key, uint32_t *no, uint64_t *position);
@@ -50,6 +52,15 @@ struct record_cursor {
 };
 struct str record_cursor_put(const struct record_cursor *r, char out[RECORD_SMALL_BYTES]);
 bool record_cursor_read(struct str value, struct record_cursor *r);
+
+/* Which positions of a block are done with: a bit each. */
+#define RECORD_DONE_EVENTS 1024 /* positions of a block, which begins at a multiple */
+#define RECORD_DONE_BYTES (RECORD_DONE_EVENTS / 8)
+#define RECORD_DONE_ROOM (1 + RECORD_DONE_BYTES) /* of a value */
+bool record_done_has(const char bits[RECORD_DONE_BYTES], uint64_t position);
+void record_done_set(char bits[RECORD_DONE_BYTES], uint64_t position);
+struct str record_done_put(const char bits[RECORD_DONE_BYTES], char out[RECORD_DONE_ROOM]);
+bool record_done_read(struct str value, char bits[RECORD_DONE_BYTES]); /* false also when there is no bit */
 
 struct record_parked {
     uint64_t id, time;

@@ -36,6 +36,7 @@ void consumer_unref(struct consumer *c) {
     if (!c || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
         return;
     asides_free(&c->asides);
+    done_free(&c->done);
     consumer_config_unref(c->config);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -107,6 +108,7 @@ void consumer_move(struct consumer *c, uint64_t position) {
     if (c->given < position)
         c->given = position;
     consumer_put_cursor(c);
+    consumer_done_forget(c, position);
     for (size_t i = 0; c->asides.n_done && i < c->asides.n && c->asides.list[i]->position <= position;) {
         struct aside *p = c->asides.list[i];
         if (p->state == ASIDE_DONE)
@@ -290,6 +292,7 @@ static uint64_t put_removal(struct consumer *c) {
     commits_remove(commits, record_cursor_key(c->no, key));
     while (c->asides.n)
         consumer_aside_drop(c, c->asides.list[c->asides.n - 1]);
+    consumer_done_forget(c, UINT64_MAX);
     return commits_end(commits);
 }
 

@@ -5,7 +5,7 @@
  * has a place of its own and is given every event, as a line of log.ndjson; or, in a group, the readers share the work:
  * an event goes to one of them, those of an aggregate to one at a time until it has acknowledged them, and what a
  * closed reader has not acknowledged goes to another. Events are given at least once: after a crash those behind the
- * cursor come again.
+ * cursor come again, in a group those of them that nobody has acknowledged.
  *
  * What is acknowledged is in the `cursors` family when the call returns, on disk if the store's durability is so; calls
  * that come together share a sync. A consumer without readers is a record; readers that wait share one thread.

@@ -8,6 +8,7 @@
 #include "consumer_aside.h"
 #include "consumer_commits.h"
 #include "consumer_config.h"
+#include "consumer_done.h"
 #include "consumer_record.h"
 #include "consumer_wakes.h"
 #include "consumers.h"
@@ -34,6 +35,7 @@ struct consumer {
     uint64_t given;            /* up to here events were given since the cursor was set */
     uint64_t epoch;            /* another one after each `seek` */
     struct asides asides;
+    struct done done;
     LIST_HEAD(, reader) readers;
     size_t followers;    /* of the readers */
     struct group *group; /* while it is one and somebody follows */
@@ -93,6 +95,13 @@ int consumer_aside_add(struct consumer *c, struct aside *p);
 void consumer_aside_done(struct consumer *c, struct aside *p);
 /* Forgets it; likewise. */
 void consumer_aside_drop(struct consumer *c, struct aside *p);
+
+/* --- consumer_done.c */
+
+/* Puts what has changed. False when nothing has. Between commits_begin() and commits_end(), as what follows. */
+bool consumer_done_put(struct consumer *c);
+/* Forgets what is known of positions up to this one, block by block; UINT64_MAX: all. */
+void consumer_done_forget(struct consumer *c, uint64_t position);
 
 /* --- consumer_load.c */
 

@@ -95,11 +95,88 @@ static void what_a_closed_reader_had_goes_to_others(void **state) {
     assert_true(consume_wait_for(&w, CONSUME_SOON));
     consume_gives(y, "1 3 4 5 6", -EAGAIN);
     reader_close(y);
-    /* nobody is left: from the cursor */
+    /* nobody is left: what is not done, from the cursor on */
     assert_int_equal(consume_info(l, no).cursor, 0);
     x = consume_open(l, no, READER_FOLLOW);
-    consume_gives(x, "1 2 3 4 5 6", -EAGAIN);
+    consume_gives(x, "1 3 4 5 6", -EAGAIN);
     reader_close(x);
+}
+
+static void ack_many(struct reader *r, uint64_t from, uint64_t to, uint64_t step) {
+    for (uint64_t p = from; p <= to; p += step)
+        assert_int_equal(consume_ack_by(r, p), 17);
+}
+
+/* What a reader of the group is given that comes after the store was closed and opened. */
+static void assert_group_gives(struct lib_store *l, uint32_t no, const char *positions) {
+    lib_store_close(l);
+    lib_store_open(l);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    consume_gives(r, positions, -EAGAIN);
+    reader_close(r);
+}
+
+static void what_is_done_ahead_of_the_cursor_is_kept(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    for (int i = 0; i < 4; i++)
+        consume_append(l, "order", i % 2 ? "a" : "b", "A", 3);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    consume_gives(r, "1 2 3 4 5 6 7 8 9 10 11 12", -EAGAIN);
+    ack_many(r, 1, 3, 1);
+    ack_many(r, 5, 7, 1);
+    ack_many(r, 12, 12, 1);
+    reader_close(r);
+    assert_int_equal(consume_info(l, no).cursor, 3);
+    assert_group_gives(l, no, "4 8 9 10 11");
+    r = consume_open(l, no, READER_FOLLOW);
+    consume_gives(r, "4 8 9 10 11", -EAGAIN);
+    assert_int_equal(consume_ack_by(r, 7), -EINVAL);
+    assert_int_equal(consume_nack(l, no, 9, "x"), 0);
+    ack_many(r, 4, 4, 1);
+    assert_int_equal(consume_info(l, no).cursor, 7);
+    ack_many(r, 10, 10, 1);
+    reader_close(r);
+    assert_group_gives(l, no, "8 11");
+    /* a cursor that is set knows of nothing */
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000006"), 21);
+    assert_group_gives(l, no, "7 8 10 11 12");
+    assert_int_equal(consume_ack_text(l, no, "seek 000000000000000c"), 21);
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000000"), 21);
+    assert_group_gives(l, no, "1 2 3 4 5 6 7 8 10 11 12");
+}
+
+/* Over blocks of positions, and over other configs. */
+static void what_is_done_ahead_is_kept_however_much_it_is(void **state) {
+    struct lib_store *l = *state;
+    const int n = 5000;
+    uint32_t no = make_group(l, "g");
+    consume_append(l, "order", "a", "A", 1);
+    consume_append(l, "order", "b", "A", n - 2);
+    consume_append(l, "stock", "c", "B", 1);
+    assert_int_equal(consume_configure(l, no, "{\"group\":true,\"types\":[\"order\"]}"), 0);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    size_t bytes;
+    ssize_t last;
+    free(consume_read(r, 1 << 20, &bytes, &last));
+    ack_many(r, 3, (uint64_t)n - 1, 2);
+    reader_close(r);
+    assert_int_equal(consume_configure(l, no, "{\"group\":true}"), 0);
+    lib_store_close(l);
+    lib_store_open(l);
+    r = consume_open(l, no, READER_FOLLOW);
+    assert_int_equal(consume_one(r), 1);
+    for (uint64_t p = 2; p <= (uint64_t)n; p += 2)
+        assert_int_equal(consume_one(r), p); /* the last one is of a type that was not asked for before */
+    ack_many(r, 1, 1, 1);
+    assert_int_equal(consume_info(l, no).cursor, 1);
+    ack_many(r, 2, (uint64_t)n, 2);
+    assert_int_equal(consume_info(l, no).cursor, (uint64_t)n);
+    reader_close(r);
+    assert_group_gives(l, no, "");
+    assert_int_equal(consumers_remove(store_consumers(l->store), STR("g")), 0);
+    lib_store_close(l);
+    lib_store_open(l); /* and nothing is left of it */
 }
 
 /* Only one of those who wait gets an event; whoever has its aggregate gets its next one. */
@@ -503,15 +580,6 @@ static void model_forget(struct model *m, int member) {
             m->what[p] = m->retried[p] ? AGAIN : NEW;
 }
 
-/* Nobody is left: everything behind the cursor comes again. */
-static void model_restart(struct model *m) {
-    uint64_t cursor = consume_info(m->l, m->no).cursor;
-    model_forget(m, -1);
-    for (uint64_t p = cursor + 1; p <= m->head; p++)
-        if (m->what[p] == DONE && !m->retried[p])
-            m->what[p] = NEW;
-}
-
 static void model_turn(struct model *m, int member) {
     if (m->members[member]) {
         reader_close(m->members[member]);
@@ -519,12 +587,7 @@ static void model_turn(struct model *m, int member) {
         model_forget(m, member);
     } else {
         m->members[member] = consume_open(m->l, m->no, READER_FOLLOW);
-        return;
     }
-    for (int i = 0; i < MEMBERS; i++)
-        if (m->members[i])
-            return;
-    model_restart(m);
 }
 
 static void model_reopen(struct model *m) {
@@ -534,7 +597,7 @@ static void model_reopen(struct model *m) {
     }
     lib_store_close(m->l);
     lib_store_open(m->l);
-    model_restart(m);
+    model_forget(m, -1);
 }
 
 static void model_park(struct model *m) {
@@ -625,6 +688,8 @@ int main(void) {
         LIB_TEST(readers_share_by_aggregate),
         LIB_TEST(the_cursor_is_before_the_lowest_that_is_open),
         LIB_TEST(what_a_closed_reader_had_goes_to_others),
+        LIB_TEST(what_is_done_ahead_of_the_cursor_is_kept),
+        LIB_TEST(what_is_done_ahead_is_kept_however_much_it_is),
         LIB_TEST(waiting_readers_are_called_for_what_is_theirs),
         LIB_TEST(a_group_that_is_done_has_no_lag),
         LIB_TEST(a_group_begins_again_where_the_cursor_is_set),

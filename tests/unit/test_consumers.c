@@ -731,6 +731,17 @@ static void a_damaged_record_is_not_guessed_at(void **state) {
     put_cursor(l, record_cursor_key(no, key), (struct str){good.p, good.n - 1});
     refuses_to_open(l, "record of consumer 1 of its cursor is damaged");
     put_cursor(l, record_cursor_key(no, key), good);
+    char bits[RECORD_DONE_BYTES] = {0}, done[RECORD_DONE_ROOM];
+    put_cursor(l, record_done_key(no, 0, key), record_done_put(bits, done)); /* never put: there is nothing in it */
+    refuses_to_open(l, "record of consumer 1 of what is done behind its cursor is damaged");
+    record_done_set(bits, 2);
+    record_done_set(bits, 9);
+    put_cursor(l, record_done_key(no, 0, key), record_done_put(bits, done));
+    refuses_to_open(l, "consumer `c` was given the event at position 0000000000000009");
+    bits[1] = 0;
+    put_cursor(l, record_done_key(no, 0, key), record_done_put(bits, done));
+    lib_store_open(l);
+    lib_store_close(l);
     put_cursor(l, record_cursor_key(no + 1, key), good);
     refuses_to_open(l, "record of consumer 2 is missing");
 }
