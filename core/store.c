@@ -332,7 +332,9 @@ int store_open(struct store **out, const char *path, const struct store_options 
         s->options.states_max = STORE_STATES_MAX;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->adopting, NULL);
-    int r = open_parts(s, path, err);
+    int r = s->options.kafka ? kafka_options_check(s->options.kafka, err) : 0;
+    if (r == 0)
+        r = open_parts(s, path, err);
     if (r == 0 && s->options.domain)
         r = start_domain(s, err);
     else if (r == 0)

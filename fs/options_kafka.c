@@ -7,8 +7,13 @@
 
 #define FLUSH_MAX 3600
 
-static int keep(char **to, const char *value) {
-    free(*to);
+static int twice(const char *name, struct err *err) {
+    return err_set(err, EINVAL, "%s is given twice", name);
+}
+
+static int keep(char **to, const char *name, const char *value, struct err *err) {
+    if (*to)
+        return twice(name, err);
     *to = strdup(value);
     return *to ? 0 : -ENOMEM;
 }
@@ -27,12 +32,15 @@ static int read_brokers(struct options_kafka *o, const char *value, struct err *
 
 /* The daemon leaves its directory. */
 static int read_config(struct options_kafka *o, const char *value, struct err *err) {
-    free(o->config);
+    if (o->config)
+        return twice("kafka-config", err);
     o->config = realpath(value, NULL);
     return o->config ? 0 : err_set(err, EINVAL, "kafka-config=%s: %s", value, strerror(errno));
 }
 
 static int read_mode(struct options_kafka *o, const char *value, struct err *err) {
+    if (o->mode_given)
+        return twice("kafka-mode", err);
     o->engine.structured = strcmp(value, "structured") == 0;
     o->mode_given = true;
     if (!o->engine.structured && strcmp(value, "binary") != 0)
@@ -54,6 +62,8 @@ static int read_filter(struct options_kafka *o, const char *value) {
 }
 
 static int read_flush(struct options_kafka *o, const char *value, struct err *err) {
+    if (o->flush_given)
+        return twice("kafka-flush", err);
     char *end;
     unsigned long n = strtoul(value, &end, 10);
     if (*value < '0' || *value > '9' || *end || n > FLUSH_MAX)
@@ -68,6 +78,18 @@ static const char *value_of(const char *option, const char *name) {
     return strncmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
 }
 
+/* The name alone. */
+static int without_value(const char *option, struct err *err) {
+    static const char *const names[][2] = {
+        {"kafka", "HOST:PORT"},   {"kafka-config", "FILE"}, {"kafka-topic", "NAME"},    {"kafka-mode", "MODE"},
+        {"kafka-filter", "TYPE"}, {"kafka-since", "WHEN"},  {"kafka-flush", "SECONDS"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(option, names[i][0]) == 0)
+            return err_set(err, EINVAL, "%s: %s=%s is meant", option, option, names[i][1]);
+    return OPTION_OTHER;
+}
+
 int options_kafka_read(struct options_kafka *o, const char *option, struct err *err) {
     const char *value;
     if ((value = value_of(option, "kafka")))
@@ -75,16 +97,16 @@ int options_kafka_read(struct options_kafka *o, const char *option, struct err *
     if ((value = value_of(option, "kafka-config")))
         return read_config(o, value, err);
     if ((value = value_of(option, "kafka-topic")))
-        return keep(&o->topic, value);
+        return keep(&o->topic, "kafka-topic", value, err);
     if ((value = value_of(option, "kafka-mode")))
         return read_mode(o, value, err);
     if ((value = value_of(option, "kafka-filter")))
         return read_filter(o, value);
     if ((value = value_of(option, "kafka-since")))
-        return keep(&o->since, value);
+        return keep(&o->since, "kafka-since", value, err);
     if ((value = value_of(option, "kafka-flush")))
         return read_flush(o, value, err);
-    return OPTION_OTHER;
+    return without_value(option, err);
 }
 
 int options_kafka_end(struct options_kafka *o, const struct kafka_options **out, struct err *err) {

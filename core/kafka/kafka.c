@@ -1,21 +1,36 @@
+#include "kafka_brokers.h"
 #include "kafka_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static int properties_make(struct kafka *k, struct err *err) {
-    const struct kafka_options *o = &k->options;
-    int r = o->config ? kafka_properties_read(&k->properties, o->config, err) : 0;
-    const char *there = kafka_properties_find(&k->properties, "bootstrap.servers");
+static int properties_make(struct kafka_properties *p, const struct kafka_options *o, struct err *err) {
+    int r = o->brokers ? kafka_brokers_check("kafka=", o->brokers, err) : 0;
+    if (r == 0 && o->config)
+        r = kafka_properties_read(p, o->config, err);
+    const char *there = kafka_properties_find(p, "bootstrap.servers");
     if (r < 0)
         return r;
     if (o->brokers && there)
         return err_set(err, EINVAL, "kafka=%s: %s names brokers too (bootstrap.servers)", o->brokers, o->config);
-    if (o->brokers && kafka_properties_put(&k->properties, "bootstrap.servers", o->brokers) < 0)
+    if (o->brokers && kafka_properties_put(p, "bootstrap.servers", o->brokers) < 0)
         return err_set(err, ENOMEM, "out of memory");
-    if (!o->brokers && !there && !kafka_properties_find(&k->properties, "test.mock.num.brokers"))
+    if (!o->brokers && !there && !kafka_properties_find(p, "test.mock.num.brokers"))
         return err_set(err, EINVAL, "kafka-config=%s: no brokers are named there (bootstrap.servers)", o->config);
     return 0;
+}
+
+int kafka_options_check(const struct kafka_options *options, struct err *err) {
+    struct kafka_settings settings;
+    struct kafka_properties properties = {0};
+    int r = kafka_settings_make(&settings, options, err);
+    if (r == 0)
+        r = properties_make(&properties, options, err);
+    if (r == 0)
+        r = wire_properties_check(&properties, err);
+    kafka_settings_free(&settings);
+    kafka_properties_free(&properties);
+    return r;
 }
 
 static void release(struct kafka *k) {
@@ -48,7 +63,7 @@ static int prepare(struct kafka *k, struct err *err) {
         return err_set(err, ENOMEM, "out of memory");
     int r = kafka_settings_make(&k->settings, &k->options, err);
     if (r == 0)
-        r = properties_make(k, err);
+        r = properties_make(&k->properties, &k->options, err);
     if (r == 0)
         r = kafka_load(k, err);
     if (r < 0)

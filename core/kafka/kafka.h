@@ -38,6 +38,9 @@ struct kafka_options {
     unsigned flush_seconds; /* how long the end may wait for what is under way */
 };
 
+/* What can be said of them without the store. 0 or -EINVAL, -ENOENT, -ENOMEM, ... in words. */
+int kafka_options_check(const struct kafka_options *options, struct err *err);
+
 /* Begins to publish. 0; or a negative errno in words: -EINVAL (the options, the file, a property), -EEXIST (the
  * settings are not those of what was published before), -EUCLEAN (the cursor lies past the end of the log). That no
  * broker can be reached is no error. */

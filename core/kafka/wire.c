@@ -239,6 +239,14 @@ static int conf_producer(rd_kafka_conf_t *conf, const struct wire_options *o, st
     return r == 0 && o->batch_bytes ? conf_set(conf, "batch.size", bytes, err) : r;
 }
 
+int wire_properties_check(const struct kafka_properties *properties, struct err *err) {
+    const struct wire_options options = {.properties = properties};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    int r = conf_producer(conf, &options, err);
+    rd_kafka_conf_destroy(conf);
+    return r;
+}
+
 static size_t conf_number(const rd_kafka_conf_t *conf, const char *name) {
     char text[32] = "";
     size_t n = sizeof text;

@@ -41,6 +41,9 @@ struct wire_options {
 struct wire;
 struct wire_topic;
 
+/* Whether librdkafka knows the properties and takes their values. 0, or -EINVAL in its words. */
+int wire_properties_check(const struct kafka_properties *properties, struct err *err);
+
 /* No broker need be there. -EINVAL for properties that librdkafka does not take, in its words. */
 int wire_new(struct wire **out, const struct wire_options *options, struct err *err);
 /* What is under way gets `ms` to be acknowledged, the rest is reported as lost. NULL is fine. */

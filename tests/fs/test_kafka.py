@@ -583,14 +583,36 @@ def test_sasl_and_its_password_stay_in_the_file(daemons, tmp_path):
     (["kafka=a:1", "kafka-filter=a/b/c"], "kafka-filter=a/b/c: the event"),
     (["kafka=a:1", "kafka-topic={type}{type}"], "stands there twice"),
     (["kafka-config=/no/such/file"], "kafka-config=/no/such/file: No such file or directory"),
-    (["kafka=a:1", "ro"], "kafka: a store that is opened read-only is not published"),
+    (["kafka"], "kafka: kafka=HOST:PORT is meant"),
+    (["kafka=localhost"], "kafka=localhost: HOST:PORT is meant, with a port from 1 to 65535"),
+    (["kafka=localhost:99999"], "kafka=localhost:99999: HOST:PORT is meant"),
+    (["kafka=localhost:0"], "kafka=localhost:0: HOST:PORT is meant"),
+    (["kafka=http://h:9092"], "kafka=http://h:9092: HOST:PORT is meant"),
+    (["kafka=a:1;b:2"], "kafka=a:1;b:2: HOST:PORT is meant"),
+    (["kafka=a:1", "kafka=b"], "kafka=b: HOST:PORT is meant"),
+    (["kafka=::1:9092"], "kafka=::1:9092: HOST:PORT is meant"),
+    (["kafka=a:1", "kafka-mode=binary", "kafka-mode=structured"], "kafka-mode is given twice"),
+    (["kafka=a:1", "kafka-topic=a", "kafka-topic=b"], "kafka-topic is given twice"),
+    (["kafka=a:1", "kafka-filter"], "kafka-filter: kafka-filter=TYPE is meant"),
 ])
 def test_wrong_options_are_refused_in_words(daemons, options, says):
+    daemon = daemons(options=options)
+    assert says in daemon.refused().err
+    assert not os.path.exists(daemon.store), "nothing was made for it"
+
+
+def test_a_store_that_is_read_only_is_not_published(daemons):
     daemon = daemons()
     daemon.start()
     daemon.stop()
-    daemon.options = options
-    assert says in daemon.refused().err
+    daemon.options = ["kafka=a:1", "ro"]
+    assert "kafka: a store that is opened read-only is not published" in daemon.refused().err
+
+
+def test_a_broker_may_be_named_by_its_address(daemons):
+    daemon = daemons(options=["kafka=[::1]:1", "kafka=127.0.0.1:1"])
+    daemon.start()
+    assert lib.strict(daemon.read(".esfs/kafka/status.json"))["brokers"] == "[::1]:1,127.0.0.1:1"
 
 
 @pytest.mark.parametrize("text, says", [
