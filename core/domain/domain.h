@@ -147,6 +147,8 @@ bool domain_view_follows(const struct domain_view *v, const struct domain_type *
 bool domain_kafka_follows(const struct domain_kafka *k, const struct domain_type *t);
 /* What is said of an event, by its type or by "*". NULL: nothing. */
 const struct domain_kafka_on *domain_kafka_on(const struct domain_kafka *k, struct str event);
+/* Whether the domain has a type, and the type an event (`event` empty: whichever). 0, or -EINVAL in words. */
+int domain_names_check(const struct domain *d, struct str type, struct str event, struct err *err);
 const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
                                           uint32_t version);
 

@@ -1,6 +1,7 @@
 /* Which types and events a definition that follows the log names. */
 #include "domain_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct from {
@@ -12,23 +13,19 @@ struct from {
 
 /* --- types */
 
-static int types_near(struct from *f, struct str name, const char **near) {
-    const char **names = malloc((f->d->n_types + 1) * sizeof *names);
-    if (!names)
-        return reader_memory(f->in);
-    for (size_t i = 0; i < f->d->n_types; i++)
-        names[i] = f->d->types[i].name.p;
-    *near = domain_nearest(name, names, f->d->n_types);
+static const char *type_near(const struct domain *d, struct str name) {
+    const char **names = malloc((d->n_types + 1) * sizeof *names), *near = NULL;
+    for (size_t i = 0; names && i < d->n_types; i++)
+        names[i] = d->types[i].name.p;
+    if (names)
+        near = domain_nearest(name, names, d->n_types);
     free(names);
-    return 0;
+    return near;
 }
 
 static int type_missing(struct from *f, struct str name) {
     char shown[DOMAIN_SHOWN];
-    const char *near = NULL;
-    int rc = types_near(f, name, &near);
-    if (rc < 0)
-        return rc;
+    const char *near = type_near(f->d, name);
     domain_shown(name, shown);
     return near ? reader_fault(f->in, "from", "there is no type %s, did you mean %s?", shown, near)
                 : reader_fault(f->in, "from", "there is no type %s", shown);
@@ -97,4 +94,31 @@ int reader_event(struct reader *r, const struct domain_type *const *from, size_t
     free(names);
     return near ? reader_fault(r, "", "no type that it follows declares this event, did you mean %s?", near)
                 : reader_fault(r, "", "no type that it follows declares this event");
+}
+
+/* --- names that come from elsewhere */
+
+static const char *event_near(const struct domain_type *t, struct str name) {
+    const char **names = malloc((t->n_events + 1) * sizeof *names), *near = NULL;
+    for (size_t i = 0; names && i < t->n_events; i++)
+        names[i] = t->events[i].name.p;
+    if (names)
+        near = domain_nearest(name, names, t->n_events);
+    free(names);
+    return near;
+}
+
+int domain_names_check(const struct domain *d, struct str type, struct str event, struct err *err) {
+    const struct domain_type *t = domain_type(d, type);
+    char shown[2][DOMAIN_SHOWN];
+    if (t && (!event.n || domain_event(t, event)))
+        return 0;
+    const char *near = t ? event_near(t, event) : type_near(d, type);
+    domain_shown(type, shown[0]);
+    domain_shown(event, shown[1]);
+    const char *hint = near ? ", did you mean " : "", *mark = near ? "?" : "";
+    if (t)
+        return err_set(err, EINVAL, "the type %s of the domain declares no event %s%s%s%s", shown[0], shown[1], hint,
+                       near ? near : "", mark);
+    return err_set(err, EINVAL, "the domain has no type %s%s%s%s", shown[0], hint, near ? near : "", mark);
 }

@@ -2,7 +2,9 @@
 #include "kafka_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 
 static int properties_make(struct kafka_properties *p, const struct kafka_options *o, struct err *err) {
     int r = o->brokers ? kafka_brokers_check("kafka=", o->brokers, err) : 0;
@@ -57,6 +59,26 @@ static void release(struct kafka *k) {
     free(k);
 }
 
+/* A name that the domain does not have would choose nothing, for ever. */
+static int filters_check(const struct kafka *k, const struct domain *d, struct err *err) {
+    struct err why = {0};
+    for (size_t i = 0; d && i < k->settings.n_filters; i++) {
+        const struct kafka_filter *f = &k->settings.filters[i];
+        if (domain_names_check(d, f->type, f->event, &why) < 0)
+            return err_set(err, EINVAL, "kafka-filter=%s: %s", f->type.p, why.text);
+    }
+    return 0;
+}
+
+/* It may be meant so: an event may come that late. */
+static void since_tell(struct kafka *k) {
+    char text[KAFKA_NOTE_ROOM], line[KAFKA_NOTE_ROOM + 16];
+    if (!kafka_note_since(k, feed_position(&k->store->feed), text))
+        return;
+    snprintf(line, sizeof line, "kafka: %s", text);
+    store_tell(k->store, LOG_WARNING, line);
+}
+
 static int prepare(struct kafka *k, struct err *err) {
     k->parser = json_parser_new();
     if (!k->parser)
@@ -69,8 +91,12 @@ static int prepare(struct kafka *k, struct err *err) {
     if (r < 0)
         return r;
     struct domain *d = store_domain(k->store);
-    r = kafka_rules_new(&k->rules, k->store, d, err);
+    r = filters_check(k, d, err);
+    if (r == 0)
+        r = kafka_rules_new(&k->rules, k->store, d, err);
     domain_unref(d);
+    if (r == 0)
+        since_tell(k);
     return r;
 }
 

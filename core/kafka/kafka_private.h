@@ -126,6 +126,11 @@ struct kafka {
     struct err begin_err;
 };
 
+/* --- kafka_status.c */
+#define KAFKA_NOTE_ROOM 120
+/* Whether what is published begins later than with the next event of a log that ends at `head`: in words. */
+bool kafka_note_since(const struct kafka *k, uint64_t head, char out[KAFKA_NOTE_ROOM]);
+
 /* --- publisher.c: the thread */
 void *kafka_run(void *arg);
 uint64_t kafka_now_ms(void);

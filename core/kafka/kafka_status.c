@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SIZE_STEP 1024
@@ -122,6 +123,29 @@ static void put_settings(struct kafka *k, json_t *object) {
         json_object_set_new(object, "since", position_text(k->settings.since_position));
 }
 
+bool kafka_note_since(const struct kafka *k, uint64_t head, char out[KAFKA_NOTE_ROOM]) {
+    const struct kafka_settings *s = &k->settings;
+    char time[EVENT_TIME_CHARS];
+    if (s->since_position > head + 1) {
+        snprintf(out, KAFKA_NOTE_ROOM,
+                 "kafka-since=%016" PRIx64 ": nothing is published yet: the log ends at position %016" PRIx64,
+                 s->since_position, head);
+        return true;
+    }
+    if (s->since_time <= store_now())
+        return false;
+    event_time(s->since_time, time);
+    snprintf(out, KAFKA_NOTE_ROOM, "kafka-since=%.*s: nothing is published yet: that is in the future",
+             EVENT_TIME_CHARS, time);
+    return true;
+}
+
+static void put_note(struct kafka *k, uint64_t head, json_t *object) {
+    char note[KAFKA_NOTE_ROOM];
+    if (kafka_note_since(k, head, note))
+        json_object_set_new(object, "note", json_string(note));
+}
+
 static void put_figures(struct kafka *k, const struct view *v, json_t *object) {
     const struct kafka_figures *f = &v->figures;
     uint64_t lag = v->head > f->cursor ? v->head - f->cursor : 0;
@@ -147,6 +171,7 @@ int kafka_status(struct kafka *k, struct buf *out) {
     json_object_set_new(object, "state", json_string(state_word(&v)));
     put_reason(&v, object);
     put_error(&v.figures.trouble, object);
+    put_note(k, v.head, object);
     put_figures(k, &v, object);
     json_object_set_new(object, "topics", topics_array(k));
     if (v.figures.ruled)

@@ -609,6 +609,31 @@ def test_a_store_that_is_read_only_is_not_published(daemons):
     assert "kafka: a store that is opened read-only is not published" in daemon.refused().err
 
 
+@pytest.mark.parametrize("name, says", [
+    ("ordr", "kafka-filter=ordr: the domain has no type ordr, did you mean order?"),
+    ("order/Countd", "kafka-filter=order/Countd: the type order of the domain declares no event Countd, did you mean Counted?"),
+])
+def test_a_filter_that_the_domain_does_not_know_is_refused(daemons, tmp_path, name, says):
+    (tmp_path / "aggregates").mkdir()
+    (tmp_path / "aggregates" / "order.lua").write_text(ORDER)
+    daemon = daemons(options=["kafka=a:1", f"kafka-filter={name}", f"domain={tmp_path}"])
+    assert says in daemon.refused().err
+
+
+@pytest.mark.parametrize("since, says", [
+    ("0000000000000003", "kafka-since=0000000000000003: nothing is published yet: the log ends at position 0000000000000000"),
+    ("2999-01-01T00:00:00Z", "kafka-since=2999-01-01T00:00:00.000000Z: nothing is published yet: that is in the future"),
+])
+def test_a_beginning_that_lies_ahead_is_told(daemons, since, says):
+    daemon = daemons(options=["kafka=a.invalid:1", f"kafka-since={since}", "kafka-flush=0"])
+    daemon.start()
+    assert lib.strict(daemon.read(".esfs/kafka/status.json"))["note"] == says
+    assert f"kafka: {says}" in daemon.log()
+    daemon.append("", event("order/1", 1), event("order/1", 2))
+    if since.startswith("0"):
+        assert "note" not in lib.strict(daemon.read(".esfs/kafka/status.json"))
+
+
 def test_a_broker_may_be_named_by_its_address(daemons):
     daemon = daemons(options=["kafka=[::1]:1", "kafka=127.0.0.1:1"])
     daemon.start()
