@@ -13,7 +13,6 @@
 #define BATCH 256         /* aggregates asked for at once */
 #define FLUSH_CHANGES 512 /* written at once */
 #define SMALL_GAP 1000    /* events that may be left for refold_finish() */
-#define ROUNDS 10         /* of catching up before that */
 #define TELL_EVERY 100000 /* aggregates */
 
 /* A type that something is made anew for. */
@@ -485,6 +484,7 @@ static int catch_up(struct refold *r, bool final, struct err *err) {
 
 int refold_run(struct refold *r, struct err *err) {
     struct index_head head;
+    uint64_t gap;
     index_head(index_of(r), &head);
     r->position = head.position;
     err->code = 0;
@@ -492,9 +492,11 @@ int refold_run(struct refold *r, struct err *err) {
     for (size_t i = 0; rc == 0 && i < r->n_work; i++)
         if (r->work[i].no)
             rc = type_do(r, &r->work[i], err);
-    for (int round = 0; rc == 0 && round < ROUNDS; round++) {
+    /* Each round leaves fewer events, or writers are too fast for that: then they wait for the rest. */
+    for (uint64_t done = head.position; rc == 0; done = gap) {
         index_head(index_of(r), &head);
-        if (head.position - r->position < SMALL_GAP)
+        gap = head.position - r->position;
+        if (gap < SMALL_GAP || gap > done / 2)
             break;
         rc = catch_up(r, false, err);
     }

@@ -1,8 +1,8 @@
 /* Makes anew what a domain keeps in the `folds` family: snapshots, and who holds which unique value. Done before a
  * domain takes over whose handlers fold in another way than what is stored, while the one before goes on.
  *
- * refold_run() goes over all aggregates of the types concerned, and then over those that changed meanwhile until few
- * are left; refold_finish() does the rest, when nothing changes any more. One thread. */
+ * refold_run() goes over all aggregates of the types concerned, and then over those that changed meanwhile, until few
+ * are left or no fewer get left; refold_finish() does the rest, when nothing changes any more. One thread. */
 #ifndef ESFS_REFOLD_H
 #define ESFS_REFOLD_H
 

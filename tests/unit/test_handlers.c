@@ -368,6 +368,44 @@ static void no_command_is_lost_or_decided_twice_while_a_domain_is_adopted(void *
     is(f, "y", EACH, EACH);
 }
 
+struct flood {
+    pthread_t thread;
+    struct fixture *f;
+    atomic_bool over;
+    int sent;
+};
+
+static void *flood_on(void *arg) {
+    struct flood *w = arg;
+    while (!atomic_load(&w->over)) {
+        send(w->f, "%s", "{\"aggregate\":\"account/flood\",\"type\":\"Many\",\"data\":{\"n\":100}}");
+        w->sent += 100;
+        usleep(5000);
+    }
+    return NULL;
+}
+
+/* What is folded anew so slowly that writers outrun it is folded while they wait. */
+static void a_domain_is_adopted_though_writers_are_faster(void **state) {
+    struct fixture *f = *state;
+    char slow[sizeof account + 64];
+    struct err err = {0};
+    for (int i = 0; i < 4; i++)
+        send(f, "%s", "{\"aggregate\":\"account/many\",\"type\":\"Many\",\"data\":{\"n\":100}}");
+    const char *at = strstr(account, "s.sum = s.sum");
+    snprintf(slow, sizeof slow, "%.*sfor i = 1, 40000 do end %s", (int)(at - account), account, at);
+    lib_domain_put(&f->domain, "aggregates/account.lua", slow);
+    struct flood w = {.f = f};
+    assert_int_equal(pthread_create(&w.thread, NULL, flood_on, &w), 0);
+    int r = store_reload(f->l.store, &err);
+    atomic_store(&w.over, true);
+    pthread_join(w.thread, NULL);
+    if (r != 0)
+        fail_msg("%s", err.text);
+    is(f, "many", 400, 400);
+    is(f, "flood", w.sent, w.sent);
+}
+
 #define HANDLERS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -379,6 +417,7 @@ int main(void) {
         HANDLERS_TEST(a_transaction_may_hold_commands_without_events),
         HANDLERS_TEST(a_duplicate_is_told_all_its_events),
         HANDLERS_TEST(no_command_is_lost_or_decided_twice_while_a_domain_is_adopted),
+        HANDLERS_TEST(a_domain_is_adopted_though_writers_are_faster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
