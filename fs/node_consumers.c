@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define NACK_BYTES (16 << 10) /* of one, escapes and white space included */
@@ -20,7 +21,11 @@ int consumer_of_node(struct fs *fs, const struct node *node, struct consumer_inf
 
 /* --- open files */
 
-int consuming_open(struct fs *fs, struct handle **out) {
+int consuming_open(struct fs *fs, const struct node *node, const char *file, struct handle **out) {
+    struct consumer_info info;
+    int r = consumer_of_node(fs, node, &info);
+    if (r < 0)
+        return r;
     struct handle *h = handle_new(fs);
     struct consuming *c = h ? calloc(1, sizeof *c) : NULL;
     if (!c || pthread_mutex_init(&c->lock, NULL) != 0) {
@@ -28,6 +33,8 @@ int consuming_open(struct fs *fs, struct handle **out) {
         handle_free(h);
         return -ENOMEM;
     }
+    c->file = file;
+    c->consumer = info;
     polled_init(&c->polled, &fs->polls);
     h->consuming = c;
     *out = h;
@@ -44,9 +51,14 @@ void consuming_free(struct consuming *c) {
     free(c);
 }
 
-static int written_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
-    (void)node, (void)req, (void)flags;
-    return consuming_open(fs, out);
+void consuming_tell(struct handle *h, const char *words) {
+    const struct consuming *c = h->consuming;
+    consumers_tell(h->fs->consumers, (struct str){c->consumer.name, c->consumer.bytes}, c->file, words);
+}
+
+void consuming_tell_removed(struct handle *h, ssize_t taken) {
+    if (taken == -ESTALE)
+        consuming_tell(h, "the consumer was removed");
 }
 
 void reply_taken(fuse_req_t req, ssize_t taken) {
@@ -59,16 +71,18 @@ void reply_taken(fuse_req_t req, ssize_t taken) {
 int consuming_flush(struct handle *h) {
     struct consuming *c = h->consuming;
     pthread_mutex_lock(&c->lock);
-    int r = intake_end(&c->intake);
-    if (r == 0)
-        r = ack_text_end(&c->acks);
+    int object = intake_end(&c->intake), position = ack_text_end(&c->acks);
     pthread_mutex_unlock(&c->lock);
+    if (object < 0)
+        consuming_tell(h, "cut off: the file was closed within a JSON object");
+    if (position < 0)
+        consuming_tell(h, "cut off: the file was closed within a position");
     if (h->fs->durability == DURABILITY_FSYNC && atomic_exchange(&h->unsynced, false)) {
         int synced = store_sync(h->fs->store);
         if (synced < 0)
             return synced;
     }
-    return r;
+    return object < 0 ? object : position;
 }
 
 /* --- consumers/ */
@@ -187,14 +201,25 @@ static void objects_write(struct fs *fs, const struct node *node, struct handle 
                           size_t max, intake_take *take) {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     struct consuming *c = h->consuming;
+    char words[96];
     struct taking t = {.fs = fs,
                        .consumer = (uint32_t)node->no,
                        .caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid}};
     pthread_mutex_lock(&c->lock);
+    bool before = c->intake.refused < 0;
     ssize_t taken = intake_write(&c->intake, bytes.p, bytes.n, max, take, &t);
     pthread_mutex_unlock(&c->lock);
     atomic_store(&h->unsynced, true);
+    snprintf(words, sizeof words, taken == -EBADMSG ? "not a JSON object" : "longer than %zu bytes", max);
+    if (!before && (taken == -EBADMSG || taken == -EMSGSIZE))
+        consuming_tell(h, words);
+    consuming_tell_removed(h, taken);
     reply_taken(req, taken);
+}
+
+static int config_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
+    (void)req, (void)flags;
+    return consuming_open(fs, node, "config.json", out);
 }
 
 static void consumer_config_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req,
@@ -204,7 +229,7 @@ static void consumer_config_write(struct fs *fs, const struct node *node, struct
 
 const struct node_ops consumer_config_ops = {
     .stat = consumer_config_stat,
-    .open = written_open,
+    .open = config_open,
     .read = consumer_config_file_read,
     .write = consumer_config_write,
     .flush = consuming_flush,
@@ -217,6 +242,11 @@ static int take_nack(void *arg, struct str object) {
     return reply_stale(consumers_nack(t->fs->consumers, t->consumer, object, &t->caller));
 }
 
+static int nack_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
+    (void)req, (void)flags;
+    return consuming_open(fs, node, "nack", out);
+}
+
 static void nack_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
                        size_t n) {
     objects_write(fs, node, h, req, (struct str){bytes, n}, NACK_BYTES, take_nack);
@@ -224,7 +254,7 @@ static void nack_write(struct fs *fs, const struct node *node, struct handle *h,
 
 const struct node_ops consumer_nack_ops = {
     .stat = node_stat_as_parent,
-    .open = written_open,
+    .open = nack_open,
     .read = read_nothing,
     .write = nack_write,
     .flush = consuming_flush,
@@ -253,19 +283,25 @@ static ssize_t ack_read(struct fs *fs, const struct node *node, struct handle *h
     return snapshot_read(ack_render, fs, node, h, offset, out, n);
 }
 
+static int ack_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
+    (void)req, (void)flags;
+    return consuming_open(fs, node, "ack", out);
+}
+
 static void ack_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
                       size_t n) {
     struct consuming *c = h->consuming;
     pthread_mutex_lock(&c->lock);
     ssize_t taken = consumers_ack(fs->consumers, (uint32_t)node->no, &c->acks, bytes, n);
     pthread_mutex_unlock(&c->lock);
+    consuming_tell_removed(h, taken);
     atomic_store(&h->unsynced, true);
     reply_taken(req, taken);
 }
 
 const struct node_ops consumer_ack_ops = {
     .stat = ack_stat,
-    .open = written_open,
+    .open = ack_open,
     .read = ack_read,
     .write = ack_write,
     .flush = consuming_flush,

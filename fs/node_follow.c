@@ -38,7 +38,7 @@ static int open_reader(struct fs *fs, const struct node *node, enum reader_kind 
 static int open_kind(struct fs *fs, const struct node *node, enum reader_kind kind, fuse_req_t req,
                      struct handle **out) {
     struct handle *h = NULL;
-    int r = consuming_open(fs, &h);
+    int r = consuming_open(fs, node, kind == READER_PENDING ? "pending" : "follow", &h);
     if (r == 0)
         r = open_reader(fs, node, kind, req, &h->consuming->reader);
     /* Now the config does not change any more: was it what this node is for? */
@@ -56,11 +56,21 @@ static int pending_open(struct fs *fs, const struct node *node, fuse_req_t req, 
     return open_kind(fs, node, READER_PENDING, req, out);
 }
 
+static int refuse_open(struct fs *fs, const struct node *node) {
+    struct consumer_info c;
+    int r = consumer_of_node(fs, node, &c);
+    if (r < 0)
+        return r;
+    consumers_tell(fs->consumers, (struct str){c.name, c.bytes}, "follow",
+                   "a reader of a group opens it for reading and writing, to say there what it is done with");
+    return -EINVAL;
+}
+
 /* Who only reads could never say what is done, and would keep from the others what was given. */
 static int follow_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
     bool both = (flags & O_ACCMODE) == O_RDWR;
     if (node->tag == NODE_CONSUMER_FOLLOW_GROUP && !both && !store_read_only(fs->store))
-        return -EINVAL;
+        return refuse_open(fs, node);
     return open_kind(fs, node, READER_FOLLOW, req, out);
 }
 
@@ -165,6 +175,7 @@ static void follow_write(struct fs *fs, const struct node *node, struct handle *
     pthread_mutex_lock(&c->lock);
     ssize_t taken = reader_ack(c->reader, &c->acks, bytes, n);
     pthread_mutex_unlock(&c->lock);
+    consuming_tell_removed(h, taken);
     atomic_store(&h->unsynced, true);
     reply_taken(req, taken);
 }

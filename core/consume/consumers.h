@@ -68,6 +68,9 @@ int consumers_config(struct consumers *cs, uint32_t no, struct buf *out);
  * follow, or when `from` is another one and the cursor was moved already. */
 int consumers_configure(struct consumers *cs, uint32_t no, struct str json);
 
+/* Tells in the store's errors why something that was written for a file of the consumer never came here. */
+void consumers_tell(struct consumers *cs, struct str name, const char *file, const char *words);
+
 /* --- reading */
 
 enum reader_kind { READER_FOLLOW, READER_PENDING };

@@ -94,6 +94,40 @@ def test_a_config_is_decided_in_the_write(mount):
     assert error_of(write, config, b'{"types":["' + b"x" * 70000) == "EMSGSIZE"
 
 
+def test_what_is_refused_is_told(mount):
+    """All that a consumer's files refuse is in errors.ndjson in words, also what a shell does not notice."""
+    consumer(mount, "c")
+    consumer(mount, "g", group=True)
+    append(mount, "order/1")
+
+    def last():
+        e = lib.strict(mount.lines(".esfs/errors.ndjson")[-1])
+        return e["what"], e["error"]
+    mount.fails("echo xx > consumers/c/config.json", "Bad message")
+    assert last() == ("consumers/c/config.json", "not a JSON object")
+    mount.fails("echo '}' > consumers/c/nack", "Bad message")
+    assert last() == ("consumers/c/nack", "not a JSON object")
+    mount.ok("echo '{' > consumers/c/config.json")
+    assert last() == ("consumers/c/config.json", "cut off: the file was closed within a JSON object")
+    mount.ok("echo '{\"position\":' > consumers/g/nack")
+    assert last() == ("consumers/g/nack", "cut off: the file was closed within a JSON object")
+    assert error_of(write, mount.path("consumers/c/nack"), b'{"reason":"' + b"x" * 20000) == "EMSGSIZE"
+    assert last() == ("consumers/c/nack", "longer than 16384 bytes")
+    mount.fails("cat consumers/g/follow", "Invalid argument")
+    assert last()[0] == "consumers/g/follow" and "for reading and writing" in last()[1]
+    fd = os.open(mount.path("consumers/c/ack"), os.O_WRONLY)
+    with Follower(mount.path("consumers/g"), os.O_RDWR) as f:
+        f.event()
+        f.ack(hexa(1))
+        os.rmdir(mount.path("consumers/c"))
+        assert error_of(os.write, fd, hexa(1).encode()) == "ESTALE"
+        assert last() == ("consumers/c/ack", "the consumer was removed")
+        os.rmdir(mount.path("consumers/g"))
+        assert error_of(f.ack, hexa(1)) == "ESTALE"
+        assert last() == ("consumers/g/follow", "the consumer was removed")
+    os.close(fd)
+
+
 # --- reading
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
