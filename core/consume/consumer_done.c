@@ -49,6 +49,28 @@ bool done_has(const struct done *d, uint64_t position) {
     return i < d->n && d->list[i]->first <= position && record_done_has(d->list[i]->bits, position);
 }
 
+static uint64_t block_count(const struct done_block *b) {
+    uint64_t n = 0, word;
+    for (size_t i = 0; i < sizeof b->bits; i += sizeof word) {
+        memcpy(&word, b->bits + i, sizeof word);
+        n += (unsigned)__builtin_popcountll(word);
+    }
+    return n;
+}
+
+uint64_t done_count(const struct done *d, uint64_t position) {
+    uint64_t n = 0;
+    size_t i = d->n ? block_at(d, position) : 0;
+    for (size_t k = i; k < d->n; k++)
+        n += block_count(d->list[k]);
+    for (uint64_t p = position; i < d->n && p >= d->list[i]->first; p--) {
+        n -= record_done_has(d->list[i]->bits, p);
+        if (p == 0)
+            break;
+    }
+    return n;
+}
+
 int done_set(struct done *d, uint64_t position) {
     struct done_block *b = block_of(d, position);
     if (!b)

@@ -24,6 +24,8 @@ struct done {
 
 void done_free(struct done *d);
 bool done_has(const struct done *d, uint64_t position);
+/* How many behind a position. */
+uint64_t done_count(const struct done *d, uint64_t position);
 int done_set(struct done *d, uint64_t position); /* 0 or -ENOMEM */
 /* A block that was read from its record. 0 or -ENOMEM. */
 int done_load(struct done *d, uint64_t first, const char bits[RECORD_DONE_BYTES]);

@@ -169,6 +169,8 @@ static int check_all(struct loading *l) {
     for (size_t i = 0; i < cs->n; i++)
         if (cs->list[i]->epoch == 0)
             return damaged(l, cs->list[i]->no, "has no cursor");
+    for (size_t i = 0; i < cs->n; i++)
+        consumer_pass(cs->list[i]);
     return 0;
 }
 

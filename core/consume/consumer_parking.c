@@ -188,6 +188,7 @@ static int nack(struct consumer *c, const struct nack *n, const struct caller *c
     p->uid = caller->who.uid;
     p->time = store_now();
     asides_set(&c->asides, p, ASIDE_PARKED);
+    consumer_pass(c);
     *ticket = nack_commit(c, p, n->reason);
     return 0;
 }

@@ -84,9 +84,16 @@ void consumer_put_cursor(struct consumer *c) {
     commits_put(&c->all->commits, record_cursor_key(c->no, key), record_cursor_put(&r, value));
 }
 
-static void pass_gap(struct consumer *c) {
+void consumer_pass(struct consumer *c) {
     if (c->gap_from <= c->clear && c->gap_to > c->clear)
         c->clear = c->gap_to;
+    for (size_t i = asides_after(&c->asides, c->clear); i < c->asides.n; i++) {
+        if (c->asides.list[i]->position != c->clear + 1)
+            return;
+        c->clear++;
+        if (c->gap_from <= c->clear && c->gap_to > c->clear)
+            c->clear = c->gap_to;
+    }
 }
 
 /* The farthest one is kept: the cursor comes there, and is then as far as it can be. */
@@ -95,7 +102,7 @@ void consumer_gap(struct consumer *c, uint64_t from, uint64_t to) {
         return;
     c->gap_from = from;
     c->gap_to = to;
-    pass_gap(c);
+    consumer_pass(c);
 }
 
 void consumer_forget_gaps(struct consumer *c) {
@@ -108,7 +115,7 @@ void consumer_move(struct consumer *c, uint64_t position) {
     c->acked = store_now();
     if (c->clear < position)
         c->clear = position;
-    pass_gap(c);
+    consumer_pass(c);
     if (c->given < position)
         c->given = position;
     consumer_put_cursor(c);
@@ -183,17 +190,46 @@ static void consumers_drop(struct consumers *cs, struct consumer *c) {
     consumer_unref(c);
 }
 
+/* Whether the position is in what is known to be of no concern further on. */
+static bool in_gap(const struct consumer *c, uint64_t position) {
+    return position > c->gap_from && position <= c->gap_to;
+}
+
+/* Of those behind `done`: what need not be given any more. */
+static uint64_t lag_less(const struct consumer *c, uint64_t done) {
+    bool gap = c->gap_from >= done;
+    uint64_t n = done_count(&c->done, done);
+    if (gap)
+        n += c->gap_to - c->gap_from + done_count(&c->done, c->gap_to) - done_count(&c->done, c->gap_from);
+    for (size_t i = asides_after(&c->asides, done); i < c->asides.n; i++) {
+        const struct aside *p = c->asides.list[i];
+        if (gap && in_gap(c, p->position))
+            n -= p->state == ASIDE_AGAIN;
+        else
+            n += p->state != ASIDE_AGAIN && !done_has(&c->done, p->position);
+    }
+    return n;
+}
+
+/* With the lock held. */
+static uint64_t lag_of(const struct consumer *c) {
+    uint64_t head = feed_position(&c->all->store->feed), done = c->clear > c->cursor ? c->clear : c->cursor;
+    uint64_t lag = head > done ? head - done - lag_less(c, done) : 0;
+    const struct aside *p;
+    TAILQ_FOREACH(p, &c->asides.again, link)
+    lag += p->position <= done;
+    return lag;
+}
+
 static void info_fill(struct consumer *c, struct consumer_info *out) {
-    uint64_t head = feed_position(&c->all->store->feed);
     *out = (struct consumer_info){.no = c->no, .bytes = (uint8_t)c->name.n};
     memcpy(out->name, c->name.p, c->name.n);
     pthread_mutex_lock(&c->lock);
-    uint64_t done = c->clear > c->cursor ? c->clear : c->cursor;
     out->group = c->config->group;
     out->time = c->time;
     out->acked = c->acked;
     out->cursor = c->cursor;
-    out->lag = head > done ? head - done : 0;
+    out->lag = lag_of(c);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -300,8 +336,22 @@ static uint64_t put_removal(struct consumer *c) {
     return commits_end(commits);
 }
 
+/* With the lock held. */
+static int remove_check(const struct consumer *c) {
+    struct err err = {0};
+    if (c->asides.n == c->asides.n_done)
+        return 0;
+    err_set(&err, ENOTEMPTY, "events are parked or in retry/: moved to skipped/, they are done with");
+    return consumer_refuse(c, "parked", &err);
+}
+
 static int consumer_remove(struct consumer *c) {
     pthread_mutex_lock(&c->lock);
+    int r = remove_check(c);
+    if (r < 0) {
+        pthread_mutex_unlock(&c->lock);
+        return r;
+    }
     c->gone = true;
     uint64_t ticket = put_removal(c);
     consumer_news(c);

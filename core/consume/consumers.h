@@ -51,7 +51,8 @@ struct consumer_info {
     uint64_t time;   /* when it was made or its config changed, microseconds */
     uint64_t acked;  /* when the cursor was moved last, 0: never */
     uint64_t cursor; /* position up to which everything is done */
-    uint64_t lag;    /* positions behind it, but those that are known not to concern the consumer */
+    uint64_t lag;    /* positions behind it, but those that are known not to concern the consumer, are parked or done
+                      * with; and the events that are to be given again */
 };
 int consumers_find(struct consumers *cs, struct str name, struct consumer_info *out);
 int consumers_get(struct consumers *cs, uint32_t no, struct consumer_info *out);
@@ -59,7 +60,7 @@ int consumers_after(struct consumers *cs, uint32_t no, struct consumer_info *out
 
 /* With the cursor at 0. -EINVAL (no name), -EEXIST, -EDQUOT (CONSUMERS_MAX). */
 int consumers_make(struct consumers *cs, struct str name);
-/* With all that it has parked. Its readers have come to their end. */
+/* Its readers come to their end. -ENOTEMPTY while there are events that are parked or to be given again. */
 int consumers_remove(struct consumers *cs, struct str name);
 
 /* config.json, appended: one line. */

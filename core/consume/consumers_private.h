@@ -30,7 +30,7 @@ struct consumer {
     struct consumer_config *config;
     uint64_t time, acked;
     uint64_t cursor;
-    uint64_t clear;            /* from the cursor up to here nothing is for this consumer */
+    uint64_t clear;            /* from the cursor up to here nothing is for this consumer, or it is in `asides` */
     uint64_t gap_from, gap_to; /* nor behind the first one up to the second one, as far as is known */
     uint64_t given;            /* up to here events were given since the cursor was set */
     uint64_t epoch;            /* another one after each `seek` */
@@ -77,6 +77,8 @@ int consumer_refuse(const struct consumer *c, const char *file, const struct err
 void consumer_news(struct consumer *c);
 /* Behind `from` up to `to` nothing is for this consumer. */
 void consumer_gap(struct consumer *c, uint64_t from, uint64_t to);
+/* Something is parked, so that it need not be given from the log. */
+void consumer_pass(struct consumer *c);
 /* Forgets what is known not to be for this consumer. */
 void consumer_forget_gaps(struct consumer *c);
 /* Sets the cursor, forward or back, and forgets what needs not be known any more before it. Between commits_begin() and

@@ -51,6 +51,15 @@ def nack(path, position, reason):
     write(os.path.join(path, "nack"), lib.line({"position": position, "reason": reason}))
 
 
+def remove(path):
+    """With what it has parked."""
+    for shelf in os.path.join(path, "parked"), os.path.join(path, "parked", "retry"):
+        for name in os.listdir(shelf):
+            if name.endswith(".json"):
+                os.rename(os.path.join(shelf, name), os.path.join(path, "parked", "skipped", name))
+    os.rmdir(path)
+
+
 def positions(text):
     return [int(lib.strict(line)["position"], 16) for line in text.splitlines()]
 

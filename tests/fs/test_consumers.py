@@ -15,7 +15,7 @@ import pytest
 import lib
 from lib import command, error_of
 from lib_consumers import (Follower, Reading, ack, configure, consumer, cursor, lag, nack, pending, positions, read,
-                           threads, waiting, write)
+                           remove, threads, waiting, write)
 from lib_user import user
 
 NONE = "0" * 16
@@ -642,6 +642,22 @@ def test_parking(mount):
     assert sorted(os.listdir(parked)) == ["retry", "skipped"] and pending(path) == []
 
 
+def test_rmdir_with_parked_events(mount):
+    path = consumer(mount, "c")
+    append(mount, "order/1")
+    assert pending(path) == [1] and lag(path) == 1
+    nack(path, hexa(1), "x")
+    assert lag(path) == 0
+    mount.fails("rmdir consumers/c", "Directory not empty")
+    assert "skipped/" in lib.strict(mount.lines(".esfs/errors.ndjson")[-1])["error"]
+    mount.ok(f"mv consumers/c/parked/{hexa(1)}.json consumers/c/parked/retry/")
+    mount.fails("rmdir consumers/c", "Directory not empty")
+    assert pending(path) == [1] and lag(path) == 1, "given again is not done"
+    ack(path, hexa(1))
+    assert lag(path) == 0
+    os.rmdir(path)
+
+
 def test_parked_events_are_listed_whole(mount):
     n = lib.size(1200, 600)
     mount.append("", lib.spread(n))
@@ -651,7 +667,7 @@ def test_parked_events_are_listed_whole(mount):
     assert mount.ok("ls consumers/c/parked | grep -c json") == str(n)
     assert mount.ok("ls -l consumers/c/parked | grep -c json", timeout=60) == str(n)
     assert pending(path) == []
-    os.rmdir(path)
+    remove(path)
     mount.restart()
     assert os.listdir(mount.path("consumers")) == []
 

@@ -339,6 +339,78 @@ static void what_is_parked_is_not_given_and_the_cursor_passes(void **state) {
     assert_parked(l, no, "2 4", "");
 }
 
+static void the_lag_is_what_is_left_to_be_handled(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = consume_make(l, "c");
+    consume_append(l, "order", "1", "A", 3);
+    consume_append(l, "stock", "1", "A", 2);
+    assert_int_equal(consume_configure(l, no, "{\"types\":[\"order\"]}"), 0);
+    assert_pending(l, no, "1 2 3");
+    assert_int_equal(consume_info(l, no).lag, 3);
+    assert_int_equal(consume_nack(l, no, 2, ""), 0);
+    assert_int_equal(consume_info(l, no).lag, 2);
+    assert_int_equal(consume_nack(l, no, 1, ""), 0);
+    assert_int_equal(consume_nack(l, no, 3, ""), 0);
+    assert_int_equal(consume_info(l, no).lag, 0); /* nobody follows, and nothing is left */
+    assert_int_equal(consumers_retry(cs, no, 2), 0);
+    assert_int_equal(consume_info(l, no).lag, 1);
+    assert_pending(l, no, "2");
+    assert_int_equal(consume_info(l, no).lag, 1); /* given is not done */
+    consume_append(l, "order", "2", "A", 1);      /* 6 */
+    assert_int_equal(consume_info(l, no).lag, 2);
+    assert_int_equal(consume_ack(l, no, 2), 17);
+    assert_int_equal(consume_info(l, no).lag, 1);
+    lib_store_close(l);
+    lib_store_open(l);
+    cs = store_consumers(l->store);
+    assert_pending(l, no, "6");
+    assert_int_equal(consume_ack(l, no, 6), 17);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    assert_int_equal(consumers_retry(cs, no, 1), 0);
+    assert_int_equal(consume_info(l, no).lag, 1);
+    assert_int_equal(consumers_skip(cs, no, 1), 0);
+    assert_int_equal(consume_info(l, no).lag, 0);
+}
+
+static void the_lag_of_a_group_is_what_nobody_has_done(void **state) {
+    struct lib_store *l = *state;
+    uint32_t no = make_group(l, "g");
+    consume_append(l, "order", "1", "A", 6);
+    struct reader *r = consume_open(l, no, READER_FOLLOW);
+    consume_gives(r, "1 2 3 4 5 6", -EAGAIN);
+    assert_int_equal(consume_info(l, no).lag, 6);
+    ack_many(r, 3, 5, 1);
+    assert_int_equal(consume_info(l, no).lag, 3);
+    assert_int_equal(consume_nack(l, no, 6, ""), 0);
+    assert_int_equal(consume_info(l, no).lag, 2);
+    ack_many(r, 1, 1, 1);
+    assert_int_equal(consume_info(l, no).lag, 1);
+    assert_int_equal(consumers_retry(store_consumers(l->store), no, 6), 0);
+    assert_int_equal(consume_info(l, no).lag, 2);
+    consume_gives(r, "6", -EAGAIN);
+    ack_many(r, 2, 2, 1);
+    assert_int_equal(consume_info(l, no).lag, 1);
+    ack_many(r, 6, 6, 1);
+    assert_int_equal(consume_info(l, no).lag, 0);
+    reader_close(r);
+}
+
+static void a_consumer_with_parked_events_stays(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = consume_make(l, "c");
+    consume_append(l, "order", "1", "A", 2);
+    assert_pending(l, no, "1 2");
+    assert_int_equal(consume_nack(l, no, 2, "x"), 0);
+    assert_int_equal(consumers_remove(cs, STR("c")), -ENOTEMPTY);
+    consume_error_says(l, "consumers/c/parked\",\"error\":\"events are parked or in retry/");
+    assert_int_equal(consumers_retry(cs, no, 2), 0);
+    assert_int_equal(consumers_remove(cs, STR("c")), -ENOTEMPTY);
+    assert_int_equal(consumers_skip(cs, no, 2), 0);
+    assert_int_equal(consumers_remove(cs, STR("c")), 0);
+}
+
 static void a_parked_event_shows_itself_and_the_reason(void **state) {
     struct lib_store *l = *state;
     struct consumers *cs = store_consumers(l->store);
@@ -627,7 +699,11 @@ static void model_park(struct model *m) {
 }
 
 static void model_check(struct model *m) {
-    uint64_t cursor = consume_info(m->l, m->no).cursor;
+    struct consumer_info info = consume_info(m->l, m->no);
+    uint64_t cursor = info.cursor, lag = 0;
+    for (uint64_t p = 1; p <= m->head; p++)
+        lag += m->what[p] != DONE && m->what[p] != PARKED;
+    assert_int_equal(info.lag, lag);
     for (uint64_t p = 1; p <= cursor; p++)
         if (m->what[p] == NEW || (m->what[p] == GIVEN && !m->retried[p]))
             fail_msg("the cursor is at %d, and %d is not done", (int)cursor, (int)p);
@@ -695,6 +771,9 @@ int main(void) {
         LIB_TEST(a_group_begins_again_where_the_cursor_is_set),
         LIB_TEST(a_group_has_a_limited_number_in_hand),
         LIB_TEST(what_is_parked_is_not_given_and_the_cursor_passes),
+        LIB_TEST(the_lag_is_what_is_left_to_be_handled),
+        LIB_TEST(the_lag_of_a_group_is_what_nobody_has_done),
+        LIB_TEST(a_consumer_with_parked_events_stays),
         LIB_TEST(a_parked_event_shows_itself_and_the_reason),
         LIB_TEST(a_bad_nack_is_refused),
         LIB_TEST(a_retried_event_comes_first_until_it_is_done),
