@@ -48,6 +48,8 @@ static int verify_report(const char *path, int r, const struct kafka_verify_resu
     printf("%s: sound in Kafka up to position %016" PRIx64 ": %" PRIu64 " events", path, v->cursor, v->events);
     printf(", %" PRIu64 " duplicates, %" PRIu64 " parked", v->duplicates, v->parked);
     printf(", %" PRIu64 " messages of others\n", v->foreign);
+    if (v->skipped)
+        printf("%" PRIu64 " events were passed over by hand (parked/skipped): they need not be there\n", v->skipped);
     if (v->earlier)
         printf("%" PRIu64 " messages may be of an earlier kafka.lua: their bodies were not compared\n", v->earlier);
     if (v->moved)

@@ -3,6 +3,7 @@
 #include "array.h"
 #include "json.h"
 #include "kafka.h"
+#include "kafka_brokers.h"
 #include "kafka_data.h"
 #include "kafka_message.h"
 #include "kafka_properties.h"
@@ -40,6 +41,7 @@ struct verify {
     struct kafka_change first, last; /* of kafka.lua */
     char (*topics)[KAFKA_TOPIC_MAX + 1];
     const char **names;
+    bool *there; /* which of them Kafka has */
     size_t n_topics, topics_cap;
     uint8_t *seen; /* a bit for each position */
     struct place *places;
@@ -73,7 +75,9 @@ static int settings_load(struct verify *v, const struct kafka_verify_options *o,
 }
 
 static int properties_load(struct verify *v, const struct kafka_verify_options *o, struct err *err) {
-    int r = o->config ? kafka_properties_read(&v->properties, o->config, err) : 0;
+    int r = o->brokers ? kafka_brokers_check("--brokers ", o->brokers, err) : 0;
+    if (r == 0 && o->config)
+        r = kafka_properties_read(&v->properties, o->config, err);
     if (r == 0 && o->brokers)
         r = kafka_properties_put(&v->properties, "bootstrap.servers", o->brokers);
     if (r == 0 && !kafka_properties_find(&v->properties, "bootstrap.servers"))
@@ -135,7 +139,8 @@ static int topics_list(struct verify *v) {
     v->names = calloc(v->n_topics + 1, sizeof *v->names);
     for (size_t i = 0; v->names && i < v->n_topics; i++)
         v->names[i] = v->topics[i];
-    return v->names ? 0 : -ENOMEM;
+    v->there = calloc(v->n_topics + 1, sizeof *v->there);
+    return v->names && v->there ? 0 : -ENOMEM;
 }
 
 /* --- one message */
@@ -225,7 +230,7 @@ static int order_check(struct verify *v, const struct wire_record *m, const stru
     if (!p)
         return err_set(err, ENOMEM, "out of memory");
     if (is_seen(v, e) || (p->last == e->position && part <= p->part)) {
-        v->result->duplicates++;
+        v->result->duplicates += e->position >= v->from;
         return 0;
     }
     if (p->last > e->position)
@@ -238,7 +243,7 @@ static int order_check(struct verify *v, const struct wire_record *m, const stru
     p->part = part;
     if (last) {
         v->seen[e->position / 8] |= (uint8_t)(1 << e->position % 8);
-        v->result->events++;
+        v->result->events += e->position >= v->from;
     }
     return 0;
 }
@@ -315,7 +320,7 @@ static int message_check(struct verify *v, const struct wire_record *m, struct e
 static int messages_check(struct verify *v, struct err *err) {
     struct wire_reader *reader;
     struct wire_record m;
-    int r = wire_reader_new(&reader, &v->properties, v->names, v->n_topics, err);
+    int r = wire_reader_new(&reader, &v->properties, v->names, v->n_topics, v->there, err);
     if (r < 0)
         return r;
     int checked = 0;
@@ -336,11 +341,19 @@ static bool is_expected(struct verify *v, const struct event *e) {
     return messages_of(v, e, &list, &n, &why) != 0 || n > 0;
 }
 
+static bool has_topic(const struct verify *v, const char *name) {
+    for (size_t i = 0; i < v->n_topics; i++)
+        if (strcmp(v->names[i], name) == 0)
+            return v->there[i];
+    return false;
+}
+
 static int is_missing(struct verify *v, const struct event *e, struct err *err) {
     char topic[KAFKA_TOPIC_MAX + 1];
     kafka_topic_name(v->settings.topic, e->aggregate_type, topic);
-    err_set(err, EUCLEAN, "%s: position %016" PRIx64 " of %.*s/%.*s is missing", topic, e->position,
-            (int)e->aggregate_type.n, e->aggregate_type.p, (int)e->aggregate_id.n, e->aggregate_id.p);
+    err_set(err, EUCLEAN, "%s: %sposition %016" PRIx64 " of %.*s/%.*s is missing", topic,
+            has_topic(v, topic) ? "" : "Kafka has no such topic: ", e->position, (int)e->aggregate_type.n,
+            e->aggregate_type.p, (int)e->aggregate_id.n, e->aggregate_id.p);
     return KAFKA_FAULT;
 }
 
@@ -356,6 +369,14 @@ static int missing_check(struct verify *v, struct err *err) {
     }
     kafka_reader_rest(&reader);
     return missing != 0 ? missing : r < 0 ? r : 0;
+}
+
+static void skipped_count(struct verify *v) {
+    struct index_skip skip;
+    uint64_t position = v->from > 0 ? v->from - 1 : 0;
+    while (index_skip_after(v->store->index, STR(KAFKA_FOLLOWER), position, &skip) == 0 &&
+           (position = skip.position) <= v->result->cursor)
+        v->result->skipped++;
 }
 
 static int place_compare(const void *a, const void *b) {
@@ -376,6 +397,8 @@ static int prepare(struct verify *v, const struct kafka_verify_options *o, struc
     struct index_head head;
     index_head(v->store->index, &head);
     v->head = head.position;
+    if (v->from > v->head)
+        return err_set(err, EINVAL, "%016" PRIx64 ": the log ends at position %016" PRIx64, v->from, v->head);
     v->seen = calloc(1, head.position / 8 + 1);
     v->parser = json_parser_new();
     int r = v->seen && v->parser ? settings_load(v, o, err) : -ENOMEM;
@@ -388,6 +411,7 @@ static int prepare(struct verify *v, const struct kafka_verify_options *o, struc
     if (r == 0)
         r = topics_list(v);
     v->result->parked = v->shelf.n;
+    skipped_count(v);
     return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory") : r;
 }
 
@@ -412,6 +436,7 @@ int kafka_verify(struct store *store, const struct kafka_verify_options *options
     json_parser_free(v.parser);
     free(v.topics);
     free(v.names);
+    free(v.there);
     free(v.seen);
     free(v.places);
     return r;

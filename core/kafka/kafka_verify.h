@@ -12,7 +12,7 @@ struct kafka_verify_options {
     const char *config;
     const char *topic;  /* template; NULL: that of what was published last */
     const char *domain; /* the directory with the kafka.lua that is in force; NULL: none is */
-    uint64_t from;      /* events before this position need not be there */
+    uint64_t from;      /* events before this position need not be there, and are not counted */
 };
 
 struct kafka_verify_result {
@@ -21,6 +21,7 @@ struct kafka_verify_result {
     uint64_t duplicates; /* messages beyond these, of the same events */
     uint64_t foreign;    /* messages that are none of this store's events */
     uint64_t parked;     /* events that need not be there for it */
+    uint64_t skipped;    /* events up to the cursor that the log says to pass over */
     uint64_t earlier;    /* messages that another kafka.lua may have made: their bodies are not compared */
     uint64_t moved;      /* aggregates that were found in more than one partition: partitions were added */
 };

@@ -559,7 +559,7 @@ static int reader_open(struct wire_reader *r, const struct kafka_properties *pro
     return e;
 }
 
-static int partitions_add(struct wire_reader *r, const char *topic, rd_kafka_topic_partition_list_t *list,
+static int partitions_add(struct wire_reader *r, const char *topic, rd_kafka_topic_partition_list_t *list, bool *there,
                           struct err *err) {
     const struct rd_kafka_metadata *m;
     rd_kafka_topic_t *rk = rd_kafka_topic_new(r->rk, topic, NULL);
@@ -576,6 +576,7 @@ static int partitions_add(struct wire_reader *r, const char *topic, rd_kafka_top
     for (int i = 0; m->topic_cnt == 1 && !found->err && i < found->partition_cnt; i++)
         rd_kafka_topic_partition_list_add(list, topic, found->partitions[i].id)->offset = RD_KAFKA_OFFSET_BEGINNING;
     e = m->topic_cnt == 1 ? found->err : RD_KAFKA_RESP_ERR_NO_ERROR;
+    *there = m->topic_cnt == 1 && !e;
     rd_kafka_metadata_destroy(m);
     if (e && e != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         return err_set(err, errno_of(e), "topic %s: %s", topic, rd_kafka_err2str(e));
@@ -583,14 +584,15 @@ static int partitions_add(struct wire_reader *r, const char *topic, rd_kafka_top
 }
 
 int wire_reader_new(struct wire_reader **out, const struct kafka_properties *properties, const char *const *topics,
-                    size_t n, struct err *err) {
+                    size_t n, bool *there, struct err *err) {
+    bool one;
     struct wire_reader *r = calloc(1, sizeof *r);
     if (!r)
         return err_set(err, ENOMEM, "out of memory");
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     int e = reader_open(r, properties, err);
     for (size_t i = 0; e == 0 && i < n; i++)
-        e = partitions_add(r, topics[i], list, err);
+        e = partitions_add(r, topics[i], list, there ? &there[i] : &one, err);
     r->left = (size_t)list->cnt;
     if (e == 0 && r->left > 0)
         rd_kafka_assign(r->rk, list);

@@ -77,9 +77,9 @@ struct wire_record { /* strings are valid until the next call; p NULL: there is 
 
 struct wire_reader;
 
-/* Topics that do not exist are passed over. */
+/* Topics that do not exist are passed over; there[i] says whether topics[i] does (NULL: nobody wants to know). */
 int wire_reader_new(struct wire_reader **out, const struct kafka_properties *properties, const char *const *topics,
-                    size_t n, struct err *err);
+                    size_t n, bool *there, struct err *err);
 void wire_reader_free(struct wire_reader *r); /* NULL is fine */
 enum { WIRE_END = 1 };
 /* 0, WIRE_END when all partitions are read to their end, or a negative errno in words (no broker answers). */

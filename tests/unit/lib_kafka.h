@@ -162,7 +162,7 @@ static inline void read_topic(struct test *t, const char *topic, struct arrived 
     struct err err = {0};
     const char *topics[] = {topic};
     assert_int_equal(kafka_properties_put(&p, "bootstrap.servers", t->brokers), 0);
-    if (wire_reader_new(&r, &p, topics, 1, &err) != 0)
+    if (wire_reader_new(&r, &p, topics, 1, NULL, &err) != 0)
         fail_msg("%s", err.text);
     *a = (struct arrived){0};
     int e;
