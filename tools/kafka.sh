@@ -2,7 +2,8 @@
 # A Kafka broker of one node, to try things with and to test against: Apache Kafka in KRaft mode.
 #
 #   tools/kafka.sh start DIR [PORT] [PROPERTY=VALUE...]   on localhost:PORT (9092) and, for itself, PORT + 1; its data,
-#                                                         its log and its pid are in DIR; returns when it answers
+#                                                         its log and its pid are in DIR; returns when it answers.
+#                                                         Without PORT, as it was started there before
 #   tools/kafka.sh stop DIR
 #   tools/kafka.sh fetch                                  only gets what is missing
 #
@@ -53,7 +54,28 @@ fetch() {
   mv "$jars/new" "$jars/$kafka"
 }
 
-# configure DIR PORT PROPERTY=VALUE...: a new node
+# check_arguments [PORT] [PROPERTY=VALUE...]
+check_arguments() {
+  local property
+  [ $# != 0 ] || return 0
+  [[ $1 =~ ^[1-9][0-9]{0,4}$ && $1 -le 65534 ]] || die "$1: a port is meant, from 1 to 65534"
+  for property in "${@:2}"; do
+    [[ $property == ?*=* ]] || die "$property: PROPERTY=VALUE is meant"
+  done
+}
+
+# The process of the broker whose directory this is; fails when it does not run.
+running() {
+  local pid
+  pid=$(cat "$1/pid" 2>/dev/null) || return 1
+  [ -e "/proc/$pid/cmdline" ] || return 1
+  tr '\0' '\n' <"/proc/$pid/cmdline" | grep -xF "$1/server.properties" >/dev/null || return 1
+  echo "$pid"
+}
+
+port_of() { sed -n 's/^listeners=[A-Z_]*:..localhost:\([0-9]*\),.*/\1/p' "$1/server.properties" | tail -n 1; }
+
+# configure DIR PORT PROPERTY=VALUE...: a new node, or other properties for the one that is there
 configure() {
   local dir=$1 port=$2
   shift 2
@@ -84,22 +106,28 @@ broker.heartbeat.interval.ms=500
 END
     [ $# = 0 ] || printf '%s\n' "$@"
   } >"$dir/new.properties"
-  java -cp "$jars/$kafka/*" kafka.tools.StorageTool format -c "$dir/new.properties" \
-    -t "$(head -c 16 /dev/urandom | base64 | tr '+/' 'Aa' | tr -d =)" >"$dir/out" 2>&1 ||
-    die "the node cannot be made: $(tail -n 3 "$dir/out")"
+  [ -e "$(sed -n 's/^log.dirs=//p' "$dir/new.properties" | tail -n 1)/meta.properties" ] || format "$dir"
   mv "$dir/new.properties" "$dir/server.properties"
+}
+
+format() {
+  java -cp "$jars/$kafka/*" kafka.tools.StorageTool format -c "$1/new.properties" \
+    -t "$(head -c 16 /dev/urandom | base64 | tr '+/' 'Aa' | tr -d =)" >"$1/out" 2>&1 ||
+    die "the node cannot be made: $(tail -n 3 "$1/out")"
 }
 
 answers() { (: >"/dev/tcp/localhost/$1") 2>/dev/null && grep -q 'Kafka Server started' "$dir/broker.log"; }
 
 start() {
-  local dir port=${2:-9092} options
+  local dir port options pid
+  check_arguments "${@:2}"
   read -ra options <<<"${ESFS_KAFKA_JAVA:-}"
   mkdir -p "$1"
   dir=$(cd "$1" && pwd)
+  ! pid=$(running "$dir") || die "$1: the broker runs already, on localhost:$(port_of "$dir"), as process $pid"
   fetch
-  [ -e "$dir/server.properties" ] || configure "$dir" "$port" "${@:3}"
-  port=$(sed -n 's/^listeners=PLAINTEXT:..localhost:\([0-9]*\),.*/\1/p' "$dir/server.properties")
+  [[ $# = 1 && -e $dir/server.properties ]] || configure "$dir" "${2:-9092}" "${@:3}"
+  port=$(port_of "$dir")
   : >"$dir/broker.log"
   setsid java -Xmx256m "${options[@]}" -Dlog4j.configuration="file:$dir/log4j.properties" -cp "$jars/$kafka/*" \
     kafka.Kafka "$dir/server.properties" </dev/null >"$dir/out" 2>&1 9>&- &
@@ -109,12 +137,15 @@ start() {
     kill -0 "$(cat "$dir/pid")" 2>/dev/null || break
     sleep 0.1
   done
+  ! grep -q 'Address already in use' "$dir/broker.log" ||
+    die "the broker does not start: port $port or $((port + 1)): Address already in use"
   die "the broker does not start: $(tail -n 3 "$dir/out" "$dir/broker.log")"
 }
 
 stop() {
   local pid
-  pid=$(cat "$1/pid" 2>/dev/null) || die "$1: no broker was started there"
+  [ -e "$1/pid" ] || die "$1: no broker was started there"
+  pid=$(running "$(cd "$1" && pwd)") || return 0
   kill "$pid" 2>/dev/null || return 0
   for _ in {1..300}; do
     kill -0 "$pid" 2>/dev/null || return 0
