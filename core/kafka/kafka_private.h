@@ -89,6 +89,8 @@ struct kafka {
     uint64_t ping_at;                  /* ms: when to ask whether the cluster is there */
     uint64_t told_at, refusal_told_at; /* ms: when trouble, a refusal, was told last; 0: never */
     bool told;                         /* trouble, since it began */
+    uint64_t heard_at;                 /* ms: the last report, or that nothing was waited for */
+    bool silent;                       /* the trouble is that nothing is heard */
     struct kafka_window window;
     struct kafka_reader reader;
     uint64_t next_skip; /* the next position that the log says to pass over; UINT64_MAX: none */
@@ -164,6 +166,7 @@ bool kafka_is_full(const struct kafka *k);
 /* --- kafka_trouble.c: what is told of failures, and how often. The thread's. */
 void kafka_troubled(void *k, const struct err *why);
 void kafka_trouble_over(struct kafka *k);
+void kafka_silence_note(struct kafka *k); /* to be called about once a second */
 void kafka_trouble_tell(struct kafka *k);
 void kafka_tell_refusal(struct kafka *k, uint64_t position, const struct err *why);
 

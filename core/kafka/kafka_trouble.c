@@ -2,10 +2,12 @@
  * minute, since brokers may be away for a day. */
 #include "kafka_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <syslog.h>
 
 #define TELL_MS 60000
+#define SILENT_MS 5000
 #define LASTS_US 2000000 /* less is what any connection may need: one address of two, a leader that changes */
 
 void kafka_troubled(void *arg, const struct err *why) {
@@ -19,6 +21,27 @@ void kafka_troubled(void *arg, const struct err *why) {
     }
     t->last = now;
     t->err = *why;
+    k->silent = false;
+    pthread_mutex_unlock(&k->lock);
+}
+
+/* A broker that hangs is no error to librdkafka before a minute has passed, nor is one that answers that its replicas
+ * are too few. What is said of other troubles says more. */
+void kafka_silence_note(struct kafka *k) {
+    const char *brokers = kafka_properties_find(&k->properties, "bootstrap.servers");
+    uint64_t now = kafka_now_ms();
+    struct err why;
+    if (!k->wire || (wire_pending(k->wire) == 0 && wire_patience(k->wire) < 0))
+        k->heard_at = now;
+    if (!k->wire || now - k->heard_at < SILENT_MS + wire_linger_ms(k->wire) ||
+        (k->figures.trouble.count > 0 && !k->silent))
+        return;
+    err_set(&why, ETIMEDOUT, "no acknowledgement from %s for %llu s", brokers ? brokers : "any broker",
+            (unsigned long long)(now - k->heard_at) / 1000);
+    kafka_troubled(k, &why);
+    pthread_mutex_lock(&k->lock);
+    k->silent = true;
+    k->figures.trouble.since = store_now() - (now - k->heard_at) * 1000;
     pthread_mutex_unlock(&k->lock);
 }
 

@@ -266,7 +266,7 @@ static void rest(struct kafka *k) {
 static int begin(struct kafka *k) {
     const struct stream_source source = kafka_source(k);
     kafka_reader_begin(&k->reader, &source, k->window.cursor);
-    k->rate_at = k->saved_at = kafka_now_ms();
+    k->rate_at = k->saved_at = k->heard_at = kafka_now_ms();
     struct err err = {0};
     int r = wire_make(k, &err);
     if (r == 0) {
@@ -296,7 +296,7 @@ static void end(struct kafka *k) {
     }
     kafka_answer_all(k, -ESHUTDOWN);
     kafka_save(k, true);
-    bool hopeless = k->figures.trouble.count > 0;
+    bool hopeless = k->figures.trouble.count > 0 && !k->silent;
     if (k->wire)
         wire_end(k, hopeless ? 0 : k->options.flush_seconds * 1000);
     kafka_save(k, true);
@@ -316,6 +316,7 @@ void *kafka_run(void *arg) {
         else if (k->wire)
             wire_end(k, 0);
         kafka_save(k, false);
+        kafka_silence_note(k);
         kafka_trouble_tell(k);
         figures_note(k);
         rest(k);

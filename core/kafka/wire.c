@@ -64,7 +64,7 @@ struct wire {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     struct wire_topic *topics;
-    size_t pending, batch_bytes;
+    size_t pending, batch_bytes, linger_ms;
     bool broken;
     atomic_bool failed; /* some message failed; set before librdkafka goes on */
     uint64_t now, asking_at;
@@ -277,6 +277,7 @@ int wire_new(struct wire **out, const struct wire_options *options, struct err *
     if (r == 0) {
         conf_calls(conf, w);
         w->batch_bytes = conf_number(conf, "batch.size");
+        w->linger_ms = conf_number(conf, "linger.ms");
         w->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
         if (!w->rk)
             r = err_set(err, EINVAL, "kafka: %s", text);
@@ -346,6 +347,10 @@ size_t wire_pending(const struct wire *w) {
 
 size_t wire_batch_bytes(const struct wire *w) {
     return w->batch_bytes;
+}
+
+size_t wire_linger_ms(const struct wire *w) {
+    return w->linger_ms;
 }
 
 int wire_patience(const struct wire *w) {

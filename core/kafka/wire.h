@@ -63,6 +63,7 @@ bool wire_broken(const struct wire *w);
 size_t wire_pending(const struct wire *w); /* sent and not reported */
 int wire_patience(const struct wire *w);   /* ms until what is not ready may be asked for again; -1: nothing is */
 size_t wire_batch_bytes(const struct wire *w);
+size_t wire_linger_ms(const struct wire *w); /* how long a batch may wait for more, by the properties */
 
 /* --- reading */
 

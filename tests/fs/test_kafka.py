@@ -286,9 +286,13 @@ def test_a_broker_that_hangs_slows_no_append(publish, broker):
             assert load.n > before + 100
             assert load.slowest < lib.limit(1), load.slowest
             assert p.status()["lag_events"] > 100
+            s = p.wait(lambda s: s["state"] == "waiting", what="that nothing is heard is told")
+            assert re.fullmatch(rf"no acknowledgement from {broker.address} for \d+ s", s["last_error"]["error"]) or lib_kafka.LONG
+            assert not s["last_error"]["over"]
         finally:
             broker.resume()
-    p.caught_up()
+    assert p.caught_up()["last_error"]["over"]
+    assert "publishing to Kafka: no acknowledgement from" in p.daemon.log()
     assert f"{load.n} events" in p.verified()
 
 
