@@ -23,11 +23,16 @@ int handler_reject(lua_State *L) {
 
 int handler_event(lua_State *L) {
     struct call *call = script_of(L)->call;
+    bool given = lua_gettop(L) >= 2;
     lua_settop(L, 2);
     if (!call->making)
         return luaL_error(L, "event() belongs into decide, an upcast or kafka.lua");
     if (lua_type(L, 1) != LUA_TSTRING)
         return luaL_error(L, "event() takes the event's type, a string, and its data");
+    if (lua_isnil(L, 2) && given && call->strict)
+        return luaL_error(L,
+                          "the data of event %s is nil: an object is meant, or event(\"%s\") for one without members",
+                          lua_tostring(L, 1), lua_tostring(L, 1));
     if (lua_isnil(L, 2)) {
         lua_newtable(L);
         lua_replace(L, 2);
@@ -459,9 +464,9 @@ static int upcast_run(lua_State *L) {
     return 0;
 }
 
-static int others_make(struct script *s, struct upcasting *upcasting, struct script_list *out,
+static int others_make(struct script *s, struct upcasting *upcasting, bool strict, struct script_list *out,
                        struct script_fault *fault) {
-    struct call call = {.making = true};
+    struct call call = {.making = true, .strict = strict};
     *out = (struct script_list){0};
     int rc = script_run(s, upcast_run, upcasting, &call, fault);
     if (rc)
@@ -472,11 +477,11 @@ static int others_make(struct script *s, struct upcasting *upcasting, struct scr
 int script_upcast(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
                   struct script_list *out, struct script_fault *fault) {
     struct upcasting upcasting = {"an upcast", handler, e, {.arena = arena, .out = out}};
-    return others_make(s, &upcasting, out, fault);
+    return others_make(s, &upcasting, false, out, fault);
 }
 
 int script_publish(struct script *s, script_value handler, const struct script_event *e, struct arena *arena,
                    struct script_list *out, struct script_fault *fault) {
     struct upcasting upcasting = {"a handler of messages", handler, e, {.arena = arena, .out = out}};
-    return others_make(s, &upcasting, out, fault);
+    return others_make(s, &upcasting, true, out, fault);
 }

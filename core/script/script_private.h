@@ -71,6 +71,7 @@ struct call {
     bool rejected;         /* reject() was called */
     bool deciding;         /* reject() may be called */
     bool making;           /* event() may be called */
+    bool strict;           /* ... but not with nil for its data */
     enum broken broken;
     const uint8_t *seed; /* of cmd.uuid, or NULL */
     script_get *get;

@@ -235,6 +235,21 @@ static void what_it_fails_on_is_parked_and_waits_for_a_better_one(void **state) 
     end(&f);
 }
 
+static void a_message_whose_data_is_nil_is_a_fault(void **state) {
+    (void)state;
+    struct fixture f;
+    begin(&f, "return { on = { Counted = function(data) return event('X', data.first) end, Plain = function() return "
+              "event('Empty') end } }");
+    append(&f.t, 0, 1, 2);
+    lib_append(&f.t.l, "order", "1", "{\"type\":\"Plain\",\"data\":{\"n\":10}}");
+    WAIT_UNTIL(&f.t, figure(&f.t, "parked") == 1 && figure(&f.t, "lag_events") == 0);
+    assert_parked(&f.t, 1,
+                  "{\"error\":\"kafka.lua:1: the data of event X is nil: an object is meant, or event(\\\"X\\\") for "
+                  "one without members\"}");
+    assert_int_equal(figure(&f.t, "acknowledged"), 1);
+    end(&f);
+}
+
 static void one_that_makes_nothing_frees_what_is_parked(void **state) {
     (void)state;
     struct fixture f;
@@ -360,6 +375,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(its_hash_changes_with_what_it_depends_on, setup, teardown),
         cmocka_unit_test(events_become_none_one_or_several_messages),
         cmocka_unit_test(what_it_fails_on_is_parked_and_waits_for_a_better_one),
+        cmocka_unit_test(a_message_whose_data_is_nil_is_a_fault),
         cmocka_unit_test(one_that_makes_nothing_frees_what_is_parked),
         cmocka_unit_test(a_change_is_recorded_also_one_while_the_store_was_closed),
         cmocka_unit_test(many_messages_of_an_event_pass_a_small_queue),
