@@ -352,10 +352,13 @@ int store_open(struct store **out, const char *path, const struct store_options 
 void store_stop(struct store *s) {
     atomic_store(&s->stopping, true);
     queries_stop(s->queries);
+    /* A reload or a rebuild that is under way has followers in its hands. */
+    pthread_mutex_lock(&s->adopting);
     if (s->views)
         views_stop(s->views);
-    consumers_stop(s->consumers);
     kafka_stop(s->kafka);
+    pthread_mutex_unlock(&s->adopting);
+    consumers_stop(s->consumers);
 }
 
 int store_close(struct store *s) {

@@ -658,6 +658,34 @@ static void who_waits_when_the_store_stops_is_told(void **state) {
     assert_int_equal(wait_for(&a), -ESHUTDOWN);
 }
 
+static void *reload_on(void *store) {
+    struct err err = {0};
+    store_reload(store, &err);
+    return NULL;
+}
+
+static void a_store_may_stop_while_its_domain_is_reloaded(void **state) {
+    struct fixture *f = *state;
+    lib_domain_put(&f->domain, "views/slow.lua",
+                   "return { on = { Was = function(v) for i = 1, 3000000 do v.i = i end end } }");
+    reload(f);
+    for (unsigned i = 1; i <= 20; i++) {
+        for (int k = 0; k < 10; k++)
+            send(f, "1", "{\"key\":\"a\",\"sum\":1}");
+        char text[sizeof sums + 16];
+        pthread_t thread;
+        snprintf(text, sizeof text, "%s-- %u\n", sums, i);
+        lib_domain_put(&f->domain, "views/sums.lua", text);
+        assert_int_equal(pthread_create(&thread, NULL, reload_on, f->l.store), 0);
+        usleep(i * 500);
+        store_stop(f->l.store);
+        pthread_join(thread, NULL);
+        reopen(f);
+        settle(f);
+    }
+    shows(f, "sums", "a", "{\"key\":\"a\",\"n\":200,\"sum\":200}\n");
+}
+
 static void a_read_only_store_shows_what_is_there(void **state) {
     struct fixture *f = *state;
     send(f, "1", "{\"key\":\"a\",\"at\":[\"x\"]}");
@@ -809,6 +837,7 @@ int main(void) {
         TEST(a_changed_evolve_builds_what_follows_the_type_anew),
         TEST(a_barrier_can_run_out_of_time),
         TEST(who_waits_when_the_store_stops_is_told),
+        TEST(a_store_may_stop_while_its_domain_is_reloaded),
         TEST(a_read_only_store_shows_what_is_there),
         TEST(remains_of_a_build_are_not_taken_for_a_new_one),
         TEST(what_was_built_beside_serves_when_nothing_else_is_left),
