@@ -40,6 +40,7 @@ static void release(struct kafka *k) {
     kafka_rules_free(k->next_rules);
     for (struct kafka_topic *t; (t = k->topics);) {
         k->topics = t->next;
+        free(t->ends);
         free(t);
     }
     for (struct kafka_request *q; (q = k->requests);) {

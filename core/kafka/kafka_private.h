@@ -22,6 +22,8 @@ struct kafka_topic {
     struct kafka_topic *next;
     struct wire_topic *open;        /* of the wire there is; NULL: not yet */
     uint64_t acknowledged, refused; /* since the start; guarded by the lock */
+    int64_t *ends;                  /* by partition: the highest offset that was acknowledged, and 1; 0: none was */
+    size_t n_ends;
     char name[KAFKA_TOPIC_MAX + 1];
 };
 
@@ -143,6 +145,7 @@ struct stream_source kafka_source(struct kafka *k);
 void kafka_send_shelf(struct kafka *k);
 /* The next ones of the log, as long as there is room; k->blocked says whether that is why it ended. */
 void kafka_send_window(struct kafka *k);
+void kafka_landed(void *k, void *topic, int32_t partition, int64_t offset);
 void kafka_reported(void *k, void *topic, uint64_t position, enum wire_outcome outcome, const struct err *why);
 
 /* --- kafka_keep.c: the cursor and the shelf, in memory and on disk. The thread's, but for kafka_load(). */
@@ -168,6 +171,7 @@ void kafka_troubled(void *k, const struct err *why);
 void kafka_trouble_over(struct kafka *k);
 void kafka_silence_note(struct kafka *k); /* to be called about once a second */
 void kafka_trouble_tell(struct kafka *k);
+void kafka_tell_loss(struct kafka *k, const struct err *why); /* of what had been acknowledged */
 void kafka_tell_refusal(struct kafka *k, uint64_t position, const struct err *why);
 
 #endif

@@ -268,6 +268,38 @@ void kafka_send_shelf(struct kafka *k) {
 
 /* --- reports */
 
+static bool ends_room(struct kafka_topic *t, size_t n) {
+    if (n <= t->n_ends)
+        return true;
+    int64_t *ends = realloc(t->ends, n * sizeof *ends);
+    if (!ends)
+        return false;
+    memset(ends + t->n_ends, 0, (n - t->n_ends) * sizeof *ends);
+    t->ends = ends;
+    t->n_ends = n;
+    return true;
+}
+
+/* The offsets of a partition only grow. One that does not: somebody has deleted the topic and it was made anew, or a
+ * replica became the leader that did not have all. What had been acknowledged is gone. */
+void kafka_landed(void *arg, void *topic_arg, int32_t partition, int64_t offset) {
+    struct kafka *k = arg;
+    struct kafka_topic *t = topic_arg;
+    struct err why;
+    if (partition < 0 || !ends_room(t, (size_t)partition + 1))
+        return;
+    int64_t end = t->ends[partition];
+    if (offset < end) {
+        err_set(&why, EIO,
+                "topic %s: offset %lld of partition %d is written anew after %lld: the topic was deleted or cut short, "
+                "and what it had lost is not sent again by itself (esfsctl kafka verify, seek)",
+                t->name, (long long)offset, (int)partition, (long long)(end - 1));
+        kafka_tell_loss(k, &why);
+        memset(t->ends, 0, t->n_ends * sizeof *t->ends); /* told once for all of its partitions */
+    }
+    t->ends[partition] = offset + 1;
+}
+
 /* In the normal case a message that was refused shared its batch with others. */
 static void doubt_slot(struct kafka *k, uint64_t position, const struct err *why) {
     if (position > k->careful)

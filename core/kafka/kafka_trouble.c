@@ -55,6 +55,14 @@ void kafka_trouble_over(struct kafka *k) {
         store_tell(k->store, LOG_INFO, "kafka: publishing goes on");
 }
 
+void kafka_tell_loss(struct kafka *k, const struct err *why) {
+    kafka_trouble_over(k); /* something was acknowledged */
+    pthread_mutex_lock(&k->lock);
+    k->figures.trouble = (struct kafka_trouble){.err = *why, .since = store_now(), .last = store_now()};
+    pthread_mutex_unlock(&k->lock);
+    store_report(k->store, "publishing to Kafka", why);
+}
+
 static bool may_tell(uint64_t *at) {
     uint64_t now = kafka_now_ms();
     if (*at && now - *at < TELL_MS)

@@ -61,6 +61,7 @@ static int wire_make(struct kafka *k, struct err *err) {
         .alone = k->careful || k->doubted,
         .batch_bytes = k->batch_bytes,
         .reported = kafka_reported,
+        .landed = kafka_landed,
         .troubled = kafka_troubled,
         .wake = wake,
         .log = log_line,

@@ -136,6 +136,8 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg) {
         t->parts[m->partition] = (struct part){.known = outcome == WIRE_DONE, .at = w->now};
     if (outcome != WIRE_DONE)
         w->broken = true;
+    if (outcome == WIRE_DONE && m->offset >= 0)
+        w->options.landed(w->options.arg, t->arg, m->partition, m->offset);
     w->options.reported(w->options.arg, t->arg, (uint64_t)(uintptr_t)m->_private, outcome, &why);
 }
 

@@ -31,6 +31,8 @@ struct wire_options {
     size_t batch_bytes;                        /* of a batch, at most; 0: as the properties say */
     /* In wire_poll() and wire_free(), once for each message that was sent. `topic` as given to wire_topic_open(). */
     void (*reported)(void *arg, void *topic, uint64_t position, enum wire_outcome outcome, const struct err *why);
+    /* Where one landed that was acknowledged, before that is reported; not for those that the broker had already. */
+    void (*landed)(void *arg, void *topic, int32_t partition, int64_t offset);
     /* In wire_poll(): something keeps messages from arriving. They are not lost by it. */
     void (*troubled)(void *arg, const struct err *why);
     void (*wake)(void *arg); /* there are reports: wire_poll() */

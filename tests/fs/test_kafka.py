@@ -319,8 +319,11 @@ def test_a_topic_that_is_deleted_is_made_again(publish, broker):
         broker.topics("delete", p.topic("order"))
         first = p.daemon.status()["events"] + 1
         pause(2)
-    p.caught_up()
-    assert p.status()["parked"] == 0
+    assert p.caught_up()["parked"] == 0
+    said = f"topic {p.topic('order')}: offset "
+    assert sum(said in line.decode() for line in p.daemon.lines(".esfs/errors.ndjson")) == 1, p.daemon.lines(".esfs/errors.ndjson")
+    assert len(re.findall(re.escape(said), p.daemon.log())) == 1
+    assert said in p.status()["last_error"]["error"] and "deleted or cut short" in p.status()["last_error"]["error"]
     p.daemon.stop()
     done = p.ctl("verify", "--brokers", broker.address)
     assert done.rc == 1 and re.search(r"position [0-9a-f]{16} of order/\d+ is missing", done.err), done
