@@ -33,6 +33,9 @@ int fs_init(struct fs *fs, struct store *store, const struct ownership *owner) {
     r = polls_init(&fs->polls);
     if (r < 0)
         goto no_polls;
+    r = moves_init(&fs->moves);
+    if (r < 0)
+        goto no_moves;
     r = -ENOMEM;
     fs->moments = moments_new();
     if (!fs->moments)
@@ -50,6 +53,8 @@ no_locks:
 no_contents:
     moments_free(fs->moments);
 no_moments:
+    moves_deinit(&fs->moves);
+no_moves:
     polls_deinit(&fs->polls);
 no_polls:
     pendings_deinit(&fs->pendings);
@@ -69,6 +74,7 @@ void fs_deinit(struct fs *fs) {
     handles_deinit(&fs->handles);
     contents_free(fs->contents);
     moments_free(fs->moments);
+    moves_deinit(&fs->moves);
     polls_deinit(&fs->polls);
     pendings_deinit(&fs->pendings);
     deferred_deinit(&fs->deferred);

@@ -7,6 +7,7 @@
 #include "handle.h"
 #include "lock.h"
 #include "lowlevel.h"
+#include "moves.h"
 #include "pending.h"
 #include "polled.h"
 #include "queries.h"
@@ -40,6 +41,7 @@ struct fs {
     struct locks *locks;
     struct pendings pendings;
     struct polls polls;
+    struct moves moves;
     struct handles handles;
     struct deferred deferred;
     atomic_uint lookups;      /* counter of ids of `commands` and `call` */

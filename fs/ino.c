@@ -148,6 +148,7 @@ static const uint8_t payloads[NODE_TAGS] = {
     [NODE_KAFKA_RETRY] = PAYLOAD_ONE,
     [NODE_KAFKA_SKIPPED] = PAYLOAD_ONE,
     [NODE_KAFKA_PARKED_EVENT] = PAYLOAD_POSITION,
+    [NODE_MOVED_EVENT] = PAYLOAD_POSITION,
 };
 
 /* Without the counter. */

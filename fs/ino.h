@@ -81,6 +81,7 @@ enum node_tag {
     NODE_KAFKA_RETRY = 115,
     NODE_KAFKA_SKIPPED = 116,
     NODE_KAFKA_PARKED_EVENT = 117,
+    NODE_MOVED_EVENT = 118,
     NODE_TAGS = 128
 };
 

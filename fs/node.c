@@ -119,6 +119,8 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_KAFKA_RETRY] =        {"retry",             NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_retry_ops},
     [NODE_KAFKA_SKIPPED] =      {"skipped",           NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_skipped_ops},
     [NODE_KAFKA_PARKED_EVENT] = {NULL,                0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &kafka_parked_event_ops},
+
+    [NODE_MOVED_EVENT] =        {NULL,                0,                    false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &moved_event_ops},
 };
 /* clang-format on */
 

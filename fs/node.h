@@ -159,6 +159,7 @@ extern const struct node_ops consumer_parked_ops, consumer_parked_event_ops;   /
 extern const struct node_ops consumer_retry_ops, consumer_skipped_ops;         /* node_shelf.c */
 extern const struct node_ops kafka_ops, kafka_status_ops, kafka_parked_ops;    /* node_kafka.c */
 extern const struct node_ops kafka_parked_event_ops;                           /* node_kafka.c */
+extern const struct node_ops moved_event_ops;                                  /* parked.c */
 extern const struct node_ops kafka_retry_ops, kafka_skipped_ops;               /* node_kafka.c */
 
 #endif

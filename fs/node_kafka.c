@@ -124,5 +124,5 @@ static void parked_take(struct fs *fs, const struct node *dir, const struct node
         fuse_reply_err(req, EPERM);
 }
 
-const struct node_ops kafka_retry_ops = {.stat = kafka_stat, .take = parked_take};
-const struct node_ops kafka_skipped_ops = {.stat = kafka_stat, .take = parked_take};
+const struct node_ops kafka_retry_ops = {.stat = kafka_stat, .find = parked_find_moved, .take = parked_take};
+const struct node_ops kafka_skipped_ops = {.stat = kafka_stat, .find = parked_find_moved, .take = parked_take};

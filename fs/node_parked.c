@@ -101,5 +101,5 @@ static void parked_take(struct fs *fs, const struct node *dir, const struct node
         fuse_reply_err(req, EPERM);
 }
 
-const struct node_ops parked_retry_ops = {.stat = parked_stat, .take = parked_take};
-const struct node_ops parked_skipped_ops = {.stat = parked_stat, .take = parked_take};
+const struct node_ops parked_retry_ops = {.stat = parked_stat, .find = parked_find_moved, .take = parked_take};
+const struct node_ops parked_skipped_ops = {.stat = parked_stat, .find = parked_find_moved, .take = parked_take};

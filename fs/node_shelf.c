@@ -67,13 +67,15 @@ static void shelf_take(struct fs *fs, const struct node *dir, const struct node 
         r = reply_absent(consumers_retry(fs->consumers, (uint32_t)dir->no, position));
     else if (r == 0)
         r = reply_absent(consumers_skip(fs->consumers, (uint32_t)dir->no, position));
+    if (r == 0)
+        moves_add(&fs->moves, dir, position);
     reply_result(req, r);
 }
 
 const struct node_ops consumer_parked_ops = {.stat = shelf_stat, .find = shelf_find, .list = shelf_list};
 const struct node_ops consumer_retry_ops = {
     .stat = shelf_stat, .find = shelf_find, .list = shelf_list, .take = shelf_take};
-const struct node_ops consumer_skipped_ops = {.stat = shelf_stat, .take = shelf_take};
+const struct node_ops consumer_skipped_ops = {.stat = shelf_stat, .find = parked_find_moved, .take = shelf_take};
 
 /* --- <position>.json */
 

@@ -20,24 +20,56 @@ bool parked_listing_add(struct listing *l, uint64_t position, const struct node 
     return listing_add(l, name, node, NULL, LISTING_NUMBERED + position);
 }
 
+/* --- what has been moved */
+
+int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+                      struct node_stat *stat) {
+    (void)req;
+    uint64_t position;
+    if (!parked_position(name, &position) || !moves_have(&fs->moves, dir, position))
+        return -ENOENT;
+    *child = (struct node){NODE_MOVED_EVENT, position};
+    *stat = (struct node_stat){0};
+    return 0;
+}
+
+static int moved_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    (void)fs, (void)node, (void)out;
+    return 0;
+}
+
+const struct node_ops moved_event_ops = {.stat = moved_stat, .read = read_nothing};
+
+/* --- moving */
+
+struct move {
+    struct pending pending; /* first */
+    struct node dir;
+    uint64_t position;
+};
+
 static void moved(void *arg, int result) {
-    struct pending *p = arg;
-    fuse_req_t req = pending_take(p);
+    struct move *m = arg;
+    if (result == 0)
+        moves_add(&m->pending.fs->moves, &m->dir, m->position);
+    fuse_req_t req = pending_take(&m->pending);
     if (req)
         reply_result(req, result);
-    pending_end(p);
-    free(p);
+    pending_end(&m->pending);
+    free(m);
 }
 
 void parked_move(struct fs *fs, const struct node *dir, uint64_t position, fuse_req_t req, parked_order *order) {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     const struct caller caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid};
-    struct pending *p = malloc(sizeof *p);
-    int r = p ? pending_begin(p, fs, req) : -ENOMEM;
+    struct move *m = malloc(sizeof *m);
+    if (m)
+        *m = (struct move){.dir = *dir, .position = position};
+    int r = m ? pending_begin(&m->pending, fs, req) : -ENOMEM;
     if (r == 0) {
-        order(fs, dir, position, &caller, moved, p);
+        order(fs, dir, position, &caller, moved, m);
         return;
     }
-    free(p);
+    free(m);
     reply_result(req, r);
 }

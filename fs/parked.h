@@ -11,6 +11,11 @@ bool parked_position(struct str name, uint64_t *out);
 /* listing_add() of <position>.json, which is at the offset of its position. */
 bool parked_listing_add(struct listing *l, uint64_t position, const struct node *node);
 
+/* `find` of retry/ and skipped/, which are empty but for what has just been moved there: that is found for a while, as
+ * a file of no bytes. */
+int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+                      struct node_stat *stat);
+
 /* Orders a move; `done` is called once with its result, by whatever thread, perhaps before this returns. */
 typedef void parked_done(void *arg, int result);
 typedef void parked_order(struct fs *fs, const struct node *dir, uint64_t position, const struct caller *caller,

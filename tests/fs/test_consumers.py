@@ -642,6 +642,16 @@ def test_parking(mount):
     assert sorted(os.listdir(parked)) == ["retry", "skipped"] and pending(path) == []
 
 
+def test_several_parked_events_are_moved_by_one_command(mount):
+    path = consumer(mount, "c")
+    append(mount, *["order/1"] * 3)
+    for position in pending(path):
+        nack(path, hexa(position), "x")
+    for to in ("retry", "skipped"):
+        mount.ok(f"cd consumers/c/parked && mv {'retry/' if to == 'skipped' else ''}*.json {to}/ 2>&1")
+    assert os.listdir(os.path.join(path, "parked", "skipped")) == [] and pending(path) == []
+
+
 def test_rmdir_with_parked_events(mount):
     path = consumer(mount, "c")
     append(mount, "order/1")

@@ -124,6 +124,20 @@ def test_a_parked_event_is_passed_over_for_good(daemons, place):
     assert parked(mount) == []
 
 
+def test_several_parked_events_are_moved_by_one_command(daemons, place):
+    mount = fragile(daemons, place)
+    opened(mount, "c")
+    for name in ("a", "b", "c"):
+        note(mount, name, "bad")
+    settle(mount)
+    names = parked(mount)
+    assert len(names) == 3
+    said = lib.run(["bash", "-c", "mv .parked/*.json .parked/skipped/"], cwd=mount.path("views/notes"))
+    assert said.rc == 0 and said.err == "", said
+    assert parked(mount) == [] and os.listdir(mount.path("views/notes/.parked/skipped")) == []
+    assert lib.error_of(os.stat, mount.path("views/notes/.parked/retry", names[0])) == "ENOENT"
+
+
 def test_a_failing_key_halts_its_view_alone(daemons, place):
     key = 'return { key = function(e) if e.type == "Noted" then return e.data.x.y.z end return "k" end, ' \
           'init = function() return { n = 0 } end, on = { ["*"] = function(v) v.n = v.n + 1 end } }'
