@@ -131,6 +131,11 @@ def running(argv, **options):
                     stream.close()
 
 
+def says_ended(err):
+    """What a tool says whose mount has ended: the daemon's answer, or the kernel's to what the daemon had not yet seen."""
+    return any(text in err for text in (b"shutdown", b"connection abort", b"not connected"))
+
+
 def wait_until(holds, seconds=10, what=None, step=0.005):
     """Polls until holds() is true, and gives what it said. Fails past the limit."""
     end = time.monotonic() + limit(seconds)
