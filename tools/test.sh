@@ -92,8 +92,9 @@ part_gate() {
 
 part_fs() {
   build gcc --buildtype=release -Dbench=true || return 0
-  check gcc --suite fs
-  [ -n "$quick" ] || check gcc --suite crash --suite faults --suite kafka
+  local more=(--suite crash --suite faults --suite kafka)
+  [ -z "$quick" ] || more=()
+  check gcc --suite fs "${more[@]}"
 }
 
 # Sanitized daemons are waited for more than they compute.

@@ -369,7 +369,7 @@ def test_what_it_was_told_is_kept_over_kills(mount):
     dice, total = random.Random(seed), 40
     mount.append("", lib.spread(total))
     path, known, told = consumer(mount, "c"), Model(total), 0
-    for _ in range(int(os.environ.get("ESFS_CYCLES", lib.size(12, 3)))):
+    for _ in range(int(os.environ.get("ESFS_CONSUMERS_CYCLES", 0)) or lib.size(12, 3)):
         timer = threading.Timer(dice.uniform(0.05, 0.4) * lib.SLOW, mount.kill9)
         timer.start()
         what = None
