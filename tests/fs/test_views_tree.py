@@ -380,6 +380,7 @@ def test_a_retry_that_waits_can_be_interrupted(failed):
     failed.domain.edit("views/said.lua", "Said = function(view, e)", "Said = function(view, e) "
                        "if e.data.slow then for i = 1, 400000 do view.x = i end end")
     failed.append("", *[{"type": "Say", "aggregate": "order/3", "data": {"slow": True}} for _ in range(5000)])
+    barrier(failed)  # what serves is at the end: the new build has all the way to go
     assert reload(failed) is None
     begin = time.monotonic()
     mv = lib.start(["mv", failed.path(f"views/said/.parked/{failed.parked[2]}.json"),
