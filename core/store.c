@@ -221,6 +221,11 @@ uint64_t store_reserve_bytes(const struct store *s) {
     return database_reserve(s) + (max > usual ? 2 * 4 * (max - usual) : 0);
 }
 
+bool store_has_room(struct store *s) {
+    struct statvfs v;
+    return store_statvfs(s, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= store_reserve_bytes(s);
+}
+
 static int feed_start(struct store *s, struct err *err) {
     struct index_head head;
     index_head(s->index, &head);

@@ -67,6 +67,8 @@ void store_parser_give(struct store *s, struct json_parser *p);
 
 /* Free space below which commands are refused. */
 uint64_t store_reserve_bytes(const struct store *s);
+/* Whether the disk has more than that; also when it does not say. */
+bool store_has_room(struct store *s);
 
 /* Microseconds since 1970 UTC. */
 uint64_t store_now(void);

@@ -1,5 +1,7 @@
 #include "buf.h"
 
+#include "varint.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +62,11 @@ void buf_put_text(struct buf *b, const char *text) {
 
 void buf_put_char(struct buf *b, char c) {
     buf_put(b, &c, 1);
+}
+
+void buf_put_varint(struct buf *b, uint64_t v) {
+    char bytes[VARINT_MAX];
+    buf_put(b, bytes, varint_put(bytes, v));
 }
 
 void buf_printf(struct buf *b, const char *format, ...) {

@@ -24,6 +24,7 @@ void buf_put(struct buf *b, const void *bytes, size_t n);
 void buf_put_str(struct buf *b, struct str s);
 void buf_put_text(struct buf *b, const char *text);
 void buf_put_char(struct buf *b, char c);
+void buf_put_varint(struct buf *b, uint64_t v); /* varint.h */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The text as a JSON string with its quotes. It must be valid UTF-8. */
 void buf_put_json_string(struct buf *b, struct str s);

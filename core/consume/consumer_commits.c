@@ -1,38 +1,29 @@
 #include "consumer_commits.h"
 
-#include "array.h"
 #include "store_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 int commits_init(struct commits *c, struct store *s) {
-    *c = (struct commits){.store = s, .ticket = 1};
+    *c = (struct commits){.store = s, .ticket = 1, .next.of = CHANGES_OF_CURSORS, .flying.of = CHANGES_OF_CURSORS};
     int r = pthread_mutex_init(&c->lock, NULL);
     if (r == 0 && (r = pthread_cond_init(&c->done, NULL)) != 0)
         pthread_mutex_destroy(&c->lock);
     return -r;
 }
 
-static void batch_free(struct batch *b) {
-    arena_free(&b->arena);
-    free(b->list);
-}
-
 void commits_deinit(struct commits *c) {
-    batch_free(&c->next);
-    batch_free(&c->flying);
+    changes_free(&c->next);
+    changes_free(&c->flying);
     pthread_cond_destroy(&c->done);
     pthread_mutex_destroy(&c->lock);
 }
 
 int commits_allowed(struct commits *c) {
-    struct statvfs v;
     if (store_read_only(c->store))
         return -EROFS;
-    bool low = store_statvfs(c->store, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < store_reserve_bytes(c->store);
-    return low ? -ENOSPC : 0;
+    return store_has_room(c->store) ? 0 : -ENOSPC;
 }
 
 /* --- putting */
@@ -41,22 +32,14 @@ void commits_begin(struct commits *c) {
     pthread_mutex_lock(&c->lock);
 }
 
-static void add(struct commits *c, struct str key, struct str value, bool remove) {
-    struct batch *b = &c->next;
-    struct str k = arena_copy(&b->arena, key), v = arena_copy(&b->arena, value);
-    if (!k.p || (value.n && !v.p) || !ARRAY_ROOM(b->list, b->n, b->room)) {
-        c->broken = true;
-        return;
-    }
-    b->list[b->n++] = (struct db_change){.family = DB_CURSORS, .key = k, .value = v, .remove = remove};
-}
-
 void commits_put(struct commits *c, struct str key, struct str value) {
-    add(c, key, value, false);
+    if (changes_put(&c->next, key, value) < 0)
+        c->broken = true;
 }
 
 void commits_remove(struct commits *c, struct str key) {
-    add(c, key, (struct str){NULL, 0}, true);
+    if (changes_remove(&c->next, key) < 0)
+        c->broken = true;
 }
 
 uint64_t commits_end(struct commits *c) {
@@ -80,7 +63,7 @@ static int batch_write(struct commits *c, bool broken) {
 
 /* Called with the lock held; returns with it. */
 static void write_next(struct commits *c) {
-    struct batch spare = c->flying;
+    struct changes spare = c->flying;
     uint64_t ticket = c->ticket++;
     bool broken = c->broken;
     c->flying = c->next;
@@ -88,8 +71,7 @@ static void write_next(struct commits *c) {
     c->writing = true;
     pthread_mutex_unlock(&c->lock);
     int r = batch_write(c, broken);
-    arena_reset(&c->flying.arena, 1 << 16);
-    c->flying.n = 0;
+    changes_clear(&c->flying);
     pthread_mutex_lock(&c->lock);
     c->writing = false;
     if (r == 0)

@@ -6,23 +6,16 @@
 #ifndef ESFS_CONSUMER_COMMITS_H
 #define ESFS_CONSUMER_COMMITS_H
 
-#include "arena.h"
-#include "db.h"
+#include "changes.h"
 #include "store.h"
 
 #include <pthread.h>
-
-struct batch {
-    struct arena arena;
-    struct db_change *list;
-    size_t n, room;
-};
 
 struct commits {
     struct store *store;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t done;
-    struct batch next, flying;
+    struct changes next, flying;
     uint64_t ticket, reached; /* of `next`; of the last batch that was written */
     bool writing, broken, failed;
 };

@@ -145,15 +145,10 @@ bool record_cursor_read(struct str value, struct record_cursor *r) {
     return read_two(value, &r->position, &r->time);
 }
 
-static void put_number(struct buf *out, uint64_t v) {
-    char bytes[VARINT_MAX];
-    buf_put(out, bytes, varint_put(bytes, v));
-}
-
 void record_consumer_put(const struct record_consumer *r, struct buf *out) {
     buf_put_char(out, LAYOUT);
-    put_number(out, r->time);
-    put_number(out, r->name.n);
+    buf_put_varint(out, r->time);
+    buf_put_varint(out, r->name.n);
     buf_put_str(out, r->name);
     buf_put_str(out, r->config);
 }
@@ -192,9 +187,9 @@ bool record_done_read(struct str value, char bits[RECORD_DONE_BYTES]) {
 
 void record_parked_put(const struct record_parked *r, struct buf *out) {
     buf_put_char(out, LAYOUT);
-    put_number(out, r->id);
-    put_number(out, r->time);
-    put_number(out, r->uid);
+    buf_put_varint(out, r->id);
+    buf_put_varint(out, r->time);
+    buf_put_varint(out, r->uid);
     buf_put_str(out, r->reason);
 }
 

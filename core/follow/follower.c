@@ -1,6 +1,7 @@
 #include "follower.h"
 
 #include "block.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NICE 10       /* of the thread: writers come first */
@@ -45,12 +45,6 @@ struct follower {
     struct work *first, **end;
 };
 
-static uint64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* --- what is told */
 
 static void state_set(struct follower *f, enum follower_state state) {
@@ -73,7 +67,7 @@ static void halt(struct follower *f, const struct err *err) {
 }
 
 static void rate_note(struct follower *f) {
-    uint64_t now = now_ms(), passed = now - f->rate_at;
+    uint64_t now = clock_ms(), passed = now - f->rate_at;
     if (passed < RATE_MS)
         return;
     double rate = (double)(f->committed - f->rate_from) * 1000 / (double)passed;
@@ -192,7 +186,7 @@ static int event_take(struct follower *f, struct event *e) {
     bool alone = f->taken == f->committed;
     stream_complete(&f->options.source, e);
     if (alone)
-        f->begun = now_ms();
+        f->begun = clock_ms();
     r = f->options.ops->event(f->options.arg, e, alone, &err);
     if (r != 0 && !alone) { /* what came before it is good; what it has left half done is not */
         take_alone(f, e->position);
@@ -212,7 +206,7 @@ static int event_take(struct follower *f, struct event *e) {
 static bool is_due(struct follower *f) {
     if (f->options.ops->full && f->options.ops->full(f->options.arg))
         return true;
-    return ++f->looks % LOOK_EVERY == 0 && now_ms() - f->begun > COMMIT_MS;
+    return ++f->looks % LOOK_EVERY == 0 && clock_ms() - f->begun > COMMIT_MS;
 }
 
 /* The events of a chunk that come next, up to `head`. 0, FOLLOW_AGAIN, FOLLOW_HALT or a negative errno. */
@@ -293,7 +287,7 @@ int follower_start(struct follower **out, const struct follower_options *options
         return -ENOMEM;
     f->options = *options;
     f->taken = f->committed = f->rate_from = f->status.position = options->position;
-    f->rate_at = now_ms();
+    f->rate_at = clock_ms();
     f->end = &f->first;
     atomic_init(&f->stopping, false);
     atomic_init(&f->woken, false);

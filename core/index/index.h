@@ -164,6 +164,8 @@ struct index_skip {
 int index_skip_find(struct index *ix, struct str follower, uint64_t position);
 /* The follower's next one behind a position (0: its first). 0, or INDEX_NONE past its last. */
 int index_skip_after(struct index *ix, struct str follower, uint64_t position, struct index_skip *out);
+/* How many of the follower's lie behind `after` and not behind `to`. */
+uint64_t index_skip_count(struct index *ix, struct str follower, uint64_t after, uint64_t to);
 
 /* --- kinds of events: what is stored, whatever schemas there are */
 struct index_event_kind {

@@ -49,6 +49,13 @@ int index_skip_after(struct index *ix, struct str follower, uint64_t position, s
     return r;
 }
 
+uint64_t index_skip_count(struct index *ix, struct str follower, uint64_t after, uint64_t to) {
+    pthread_rwlock_rdlock(&ix->lock);
+    uint64_t n = after < to ? skips_count(&ix->skips, follower, after, to) : 0;
+    pthread_rwlock_unlock(&ix->lock);
+    return n;
+}
+
 /* --- kinds of events */
 
 /* The lowest kinds met so far, ascending, each once. */

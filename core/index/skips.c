@@ -76,3 +76,7 @@ const struct index_skip *skips_after(const struct skips *s, struct str follower,
     size_t at = skips_before(s, follower, position, true);
     return at < s->n && str_eq(s->sorted[at]->follower, follower) ? s->sorted[at] : NULL;
 }
+
+size_t skips_count(const struct skips *s, struct str follower, uint64_t after, uint64_t to) {
+    return skips_before(s, follower, to, true) - skips_before(s, follower, after, true);
+}

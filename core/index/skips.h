@@ -21,6 +21,8 @@ int skips_add(struct skips *s, const struct index_skip *skip, const struct index
 const struct index_skip *skips_find(const struct skips *s, struct str follower, uint64_t position);
 /* The follower's first one behind a position; NULL past its last. */
 const struct index_skip *skips_after(const struct skips *s, struct str follower, uint64_t position);
+/* How many of its lie behind `after` and not behind `to`, which is not before it. */
+size_t skips_count(const struct skips *s, struct str follower, uint64_t after, uint64_t to);
 
 int skips_order(const struct index_skip *a, const struct index_skip *b); /* negative, 0, positive */
 

@@ -20,11 +20,6 @@ struct str kafka_key_change(uint64_t position, char out[KAFKA_KEY_CHANGE_BYTES])
     return (struct str){out, KAFKA_KEY_CHANGE_BYTES};
 }
 
-static void put_number(struct buf *out, uint64_t v) {
-    char bytes[VARINT_MAX];
-    buf_put(out, bytes, varint_put(bytes, v));
-}
-
 /* Numbers in a row; NULL when they are cut short. */
 static const char *get_numbers(struct str value, uint64_t *out, size_t n) {
     const char *p = value.p;
@@ -34,8 +29,8 @@ static const char *get_numbers(struct str value, uint64_t *out, size_t n) {
 }
 
 void kafka_meta_put(const struct kafka_meta *m, struct buf *out) {
-    put_number(out, LAYOUT);
-    put_number(out, m->position);
+    buf_put_varint(out, LAYOUT);
+    buf_put_varint(out, m->position);
     buf_put_str(out, m->settings);
 }
 
@@ -49,11 +44,11 @@ int kafka_meta_get(struct str value, struct kafka_meta *out) {
 }
 
 void kafka_parked_put(const struct kafka_parked *p, struct buf *out) {
-    put_number(out, LAYOUT);
-    put_number(out, p->aggregate);
-    put_number(out, p->refused);
-    put_number(out, p->attempts);
-    put_number(out, p->time);
+    buf_put_varint(out, LAYOUT);
+    buf_put_varint(out, p->aggregate);
+    buf_put_varint(out, p->refused);
+    buf_put_varint(out, p->attempts);
+    buf_put_varint(out, p->time);
     buf_put_text(out, p->why ? p->why : "");
 }
 
@@ -83,8 +78,8 @@ int kafka_meta_load(struct db *db, struct kafka_meta *out, struct buf *text, str
 }
 
 void kafka_change_put(const struct kafka_change *c, struct buf *out) {
-    put_number(out, LAYOUT);
-    put_number(out, c->until);
+    buf_put_varint(out, LAYOUT);
+    buf_put_varint(out, c->until);
     buf_put(out, c->hash, sizeof c->hash);
 }
 

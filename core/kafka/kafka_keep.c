@@ -3,7 +3,7 @@
 #include "kafka_private.h"
 
 #include "array.h"
-#include "kafka_data.h"
+#include "changes.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -120,78 +120,59 @@ void kafka_note_rules(struct kafka *k) {
 
 /* --- writing */
 
-struct batch {
-    struct arena arena;
-    struct db_change *list;
-    size_t n;
-};
-
-static int batch_add(struct batch *b, struct str key, const struct buf *value) {
-    struct str copies[2] = {arena_copy(&b->arena, key), {NULL, 0}};
-    if (value)
-        copies[1] = arena_copy(&b->arena, buf_str(value));
-    if (!copies[0].p || (value && (value->oom || !copies[1].p)))
-        return -ENOMEM;
-    b->list[b->n++] =
-        (struct db_change){.family = DB_CURSORS, .key = copies[0], .value = copies[1], .remove = value == NULL};
-    return 0;
+static int put(struct changes *c, struct str key, const struct buf *value) {
+    return value->oom ? -ENOMEM : changes_put(c, key, buf_str(value));
 }
 
-static int batch_shelf(struct batch *b, const struct kafka_shelf *shelf) {
+static int put_shelf(struct changes *c, const struct kafka_shelf *shelf) {
     char key[KAFKA_KEY_PARKED_BYTES];
     struct buf value = {0};
     int r = 0;
     for (size_t i = 0; r == 0 && i < shelf->n_changed; i++) {
         const struct kafka_parked *p = kafka_shelf_find(shelf, shelf->changed[i]);
+        kafka_key_parked(shelf->changed[i], key);
         buf_clear(&value);
         if (p)
             kafka_parked_put(p, &value);
-        r = batch_add(b, kafka_key_parked(shelf->changed[i], key), p ? &value : NULL);
+        r = p ? put(c, (struct str){key, sizeof key}, &value) : changes_remove(c, (struct str){key, sizeof key});
     }
     buf_free(&value);
     return r;
 }
 
-static int batch_meta(struct batch *b, const struct kafka *k) {
+static int put_meta(struct changes *c, const struct kafka *k) {
     const struct kafka_meta meta = {k->window.cursor, str_of(k->settings.text)};
     struct buf value = {0};
     kafka_meta_put(&meta, &value);
-    int r = batch_add(b, KAFKA_KEY_META, &value);
+    int r = put(c, KAFKA_KEY_META, &value);
     buf_free(&value);
     return r;
 }
 
-/* The disk's reserve is for the log: the cursor waits until there is room. */
-static bool has_room(struct store *s) {
-    struct statvfs v;
-    return store_statvfs(s, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= store_reserve_bytes(s);
-}
-
-static int batch_change(struct batch *b, const struct kafka_change *change) {
+static int put_change(struct changes *c, const struct kafka_change *change) {
     char key[KAFKA_KEY_CHANGE_BYTES];
     struct buf value = {0};
     kafka_change_put(change, &value);
-    int r = batch_add(b, kafka_key_change(change->position, key), &value);
+    int r = put(c, kafka_key_change(change->position, key), &value);
     buf_free(&value);
     return r;
 }
 
 static int batch_write(struct kafka *k, struct err *err) {
-    struct batch b = {.list = calloc(k->shelf.n_changed + 2, sizeof *b.list)};
-    int r = b.list ? batch_shelf(&b, &k->shelf) : -ENOMEM;
+    struct changes c = {.of = CHANGES_OF_CURSORS};
+    int r = put_shelf(&c, &k->shelf);
     if (r == 0)
-        r = batch_meta(&b, k);
+        r = put_meta(&c, k);
     if (r == 0 && k->save_change)
-        r = batch_change(&b, &k->change);
+        r = put_change(&c, &k->change);
     if (r < 0)
         err_set(err, ENOMEM, "out of memory");
     if (r == 0) {
-        r = db_write(k->store->db, b.list, b.n, false, err);
+        r = db_write(k->store->db, c.list, c.n, false, err);
         if (r < 0)
             sequencer_fail(k->store->sequencer, err);
     }
-    arena_free(&b.arena);
-    free(b.list);
+    changes_free(&c);
     return r;
 }
 
@@ -201,12 +182,13 @@ static void answers_give(struct kafka *k) {
     k->n_answers = 0;
 }
 
+/* The disk's reserve is for the log: the cursor waits until there is room. */
 static void write_out(struct kafka *k) {
     struct err err = {0};
     if (store_read_only(k->store)) {
         err_set(&err, EROFS, "the store has become read-only");
         kafka_halt(k, &err);
-    } else if (!k->figures.halted.code && has_room(k->store)) {
+    } else if (!k->figures.halted.code && store_has_room(k->store)) {
         if (batch_write(k, &err) < 0) {
             kafka_halt(k, &err);
             return;
@@ -215,12 +197,12 @@ static void write_out(struct kafka *k) {
         k->save_settings = k->save_change = false;
         k->shelf.n_changed = 0;
     }
-    k->saved_at = kafka_now_ms();
+    k->saved_at = clock_ms();
 }
 
 void kafka_save(struct kafka *k, bool now) {
     bool cursor = k->window.cursor != k->saved || k->save_settings || k->save_change;
-    bool due = now || k->n_answers > 0 || kafka_now_ms() - k->saved_at >= KAFKA_SAVE_MS;
+    bool due = now || k->n_answers > 0 || clock_ms() - k->saved_at >= KAFKA_SAVE_MS;
     if (due && (cursor || k->shelf.n_changed > 0))
         write_out(k);
     answers_give(k);

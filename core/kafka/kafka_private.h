@@ -2,6 +2,7 @@
 #ifndef ESFS_KAFKA_PRIVATE_H
 #define ESFS_KAFKA_PRIVATE_H
 
+#include "clock.h"
 #include "kafka.h"
 #include "kafka_data.h"
 #include "kafka_properties.h"
@@ -137,7 +138,6 @@ bool kafka_note_since(const struct kafka *k, uint64_t head, char out[KAFKA_NOTE_
 
 /* --- publisher.c: the thread */
 void *kafka_run(void *arg);
-uint64_t kafka_now_ms(void);
 struct stream_source kafka_source(struct kafka *k);
 
 /* --- kafka_send.c: messages and what becomes of them. The thread's. */

@@ -1,20 +1,17 @@
 /* Moving the cursor by hand. */
+#include "changes.h"
 #include "kafka_data.h"
 #include "kafka_verify.h"
 #include "kafka_window.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 struct seek {
     struct kafka_shelf shelf;
     struct kafka_change change; /* the last one */
     bool changed;               /* there was one */
     struct buf meta, value;
-    char change_key[KAFKA_KEY_CHANGE_BYTES];
-    char (*keys)[KAFKA_KEY_PARKED_BYTES]; /* of what is not parked any more */
-    struct db_change *list;
-    size_t n;
+    struct changes changes;
 };
 
 /* What is published again may be there as other rules than those to come have made it. */
@@ -43,34 +40,32 @@ static int read_all(struct seek *s, struct db *db, uint64_t position, struct err
         return r;
     kafka_meta_put(&meta, &s->meta);
     kafka_change_put(&s->change, &s->value);
-    s->list = calloc(s->shelf.n + 2, sizeof *s->list);
-    s->keys = calloc(s->shelf.n + 1, sizeof *s->keys);
-    return s->list && s->keys && !s->meta.oom && !s->value.oom ? 0 : err_set(err, ENOMEM, "out of memory");
+    return s->meta.oom || s->value.oom ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
-static void add(struct seek *s, struct str key, const struct buf *value) {
-    s->list[s->n++] = (struct db_change){
-        .family = DB_CURSORS, .key = key, .value = value ? buf_str(value) : (struct str){0}, .remove = !value};
+/* What lies behind the position is not parked any more from shelf.list[first] on. */
+static int put_all(struct seek *s, uint64_t position, size_t first, struct err *err) {
+    char parked[KAFKA_KEY_PARKED_BYTES], change[KAFKA_KEY_CHANGE_BYTES];
+    int r = changes_put(&s->changes, KAFKA_KEY_META, buf_str(&s->meta));
+    for (size_t i = first; r == 0 && i < s->shelf.n; i++)
+        r = changes_remove(&s->changes, kafka_key_parked(s->shelf.list[i].position, parked));
+    if (r == 0 && s->changed)
+        r = changes_put(&s->changes, kafka_key_change(position, change), buf_str(&s->value));
+    return r < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
 int kafka_seek(struct db *db, uint64_t position, uint64_t *kept, uint64_t *dropped, struct err *err) {
-    struct seek s = {0};
+    struct seek s = {.changes.of = CHANGES_OF_CURSORS};
     int r = read_all(&s, db, position, err);
-    if (r == 0) {
-        size_t first = kafka_shelf_at(&s.shelf, position + 1);
-        for (size_t i = first; i < s.shelf.n; i++)
-            add(&s, kafka_key_parked(s.shelf.list[i].position, s.keys[i]), NULL);
-        add(&s, KAFKA_KEY_META, &s.meta);
-        if (s.changed)
-            add(&s, kafka_key_change(position, s.change_key), &s.value);
-        r = db_write(db, s.list, s.n, true, err);
-        *kept = first;
-        *dropped = s.shelf.n - first;
-    }
+    *kept = r == 0 ? kafka_shelf_at(&s.shelf, position + 1) : 0;
+    *dropped = s.shelf.n - *kept;
+    if (r == 0)
+        r = put_all(&s, position, *kept, err);
+    if (r == 0)
+        r = db_write(db, s.changes.list, s.changes.n, true, err);
     kafka_shelf_free(&s.shelf);
     buf_free(&s.meta);
     buf_free(&s.value);
-    free(s.list);
-    free(s.keys);
+    changes_free(&s.changes);
     return r;
 }

@@ -368,7 +368,7 @@ void kafka_reported(void *arg, void *topic_arg, uint64_t position, enum wire_out
     topic->refused += refused;
     k->figures.acknowledged += outcome == WIRE_DONE;
     pthread_mutex_unlock(&k->lock);
-    k->heard_at = kafka_now_ms();
+    k->heard_at = clock_ms();
     k->refused |= outcome == WIRE_REFUSED || outcome == WIRE_REFUSED_TOPIC;
     if (outcome == WIRE_DONE) {
         k->failures = 0;

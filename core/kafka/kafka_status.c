@@ -146,14 +146,6 @@ static void put_note(struct kafka *k, uint64_t head, json_t *object) {
         json_object_set_new(object, "note", json_string(note));
 }
 
-static uint64_t skipped_count(struct kafka *k) {
-    struct index_skip skip = {0};
-    uint64_t n = 0;
-    while (index_skip_after(k->store->index, STR(KAFKA_FOLLOWER), skip.position, &skip) == 0)
-        n++;
-    return n;
-}
-
 static void put_figures(struct kafka *k, const struct view *v, json_t *object) {
     const struct kafka_figures *f = &v->figures;
     uint64_t lag = v->head > f->cursor ? v->head - f->cursor : 0;
@@ -164,7 +156,8 @@ static void put_figures(struct kafka *k, const struct view *v, json_t *object) {
     json_object_set_new(object, "under_way", number(f->pending));
     json_object_set_new(object, "acknowledged", number(f->acknowledged));
     json_object_set_new(object, "parked", number(v->parked));
-    json_object_set_new(object, "skipped", number(skipped_count(k)));
+    json_object_set_new(object, "skipped",
+                        number(index_skip_count(k->store->index, STR(KAFKA_FOLLOWER), 0, UINT64_MAX)));
     json_object_set_new(object, "producers", number(f->wires));
 }
 

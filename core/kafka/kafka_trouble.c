@@ -29,7 +29,7 @@ void kafka_troubled(void *arg, const struct err *why) {
  * are too few. What is said of other troubles says more. */
 void kafka_silence_note(struct kafka *k) {
     const char *brokers = kafka_properties_find(&k->properties, "bootstrap.servers");
-    uint64_t now = kafka_now_ms();
+    uint64_t now = clock_ms();
     struct err why;
     if (!k->wire || (wire_pending(k->wire) == 0 && wire_patience(k->wire) < 0))
         k->heard_at = now;
@@ -64,7 +64,7 @@ void kafka_tell_loss(struct kafka *k, const struct err *why) {
 }
 
 static bool may_tell(uint64_t *at) {
-    uint64_t now = kafka_now_ms();
+    uint64_t now = clock_ms();
     if (*at && now - *at < TELL_MS)
         return false;
     *at = now;

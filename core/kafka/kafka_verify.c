@@ -371,14 +371,6 @@ static int missing_check(struct verify *v, struct err *err) {
     return missing != 0 ? missing : r < 0 ? r : 0;
 }
 
-static void skipped_count(struct verify *v) {
-    struct index_skip skip;
-    uint64_t position = v->from > 0 ? v->from - 1 : 0;
-    while (index_skip_after(v->store->index, STR(KAFKA_FOLLOWER), position, &skip) == 0 &&
-           (position = skip.position) <= v->result->cursor)
-        v->result->skipped++;
-}
-
 static int place_compare(const void *a, const void *b) {
     uint64_t x = ((const struct place *)a)->aggregate, y = ((const struct place *)b)->aggregate;
     return x < y ? -1 : x > y;
@@ -411,7 +403,8 @@ static int prepare(struct verify *v, const struct kafka_verify_options *o, struc
     if (r == 0)
         r = topics_list(v);
     v->result->parked = v->shelf.n;
-    skipped_count(v);
+    v->result->skipped =
+        index_skip_count(v->store->index, STR(KAFKA_FOLLOWER), v->from > 0 ? v->from - 1 : 0, v->result->cursor);
     return r == -ENOMEM ? err_set(err, ENOMEM, "out of memory") : r;
 }
 

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NICE 19       /* of the thread and those that librdkafka makes: writers come first */
@@ -28,12 +27,6 @@
 #define IDLE_MS 300 /* of waiting, after which the database is let go of */
 #define RATE_MS 500
 #define BATCH_LEAST 1024
-
-uint64_t kafka_now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 struct stream_source kafka_source(struct kafka *k) {
     return (struct stream_source){k->store->index, k->store->log, home_id(k->store->home)};
@@ -96,18 +89,18 @@ static void wire_broke(struct kafka *k) {
         return;
     uint64_t wait = (uint64_t)RETRY_MS << (k->failures < 7 ? k->failures : 7);
     k->failures++;
-    k->retry_at = kafka_now_ms() + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
+    k->retry_at = clock_ms() + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
 }
 
 static bool wire_there(struct kafka *k) {
     struct err err = {0};
     if (k->wire)
         return true;
-    if (kafka_now_ms() < k->retry_at)
+    if (clock_ms() < k->retry_at)
         return false;
     if (wire_make(k, &err) < 0) {
         kafka_troubled(k, &err);
-        k->retry_at = kafka_now_ms() + RETRY_MAX_MS;
+        k->retry_at = clock_ms() + RETRY_MAX_MS;
     }
     return k->wire != NULL;
 }
@@ -194,7 +187,7 @@ static void rules_take(struct kafka *k) {
 /* --- the loop */
 
 static void rate_note(struct kafka *k) {
-    uint64_t now = kafka_now_ms(), passed = now - k->rate_at, n = k->figures.acknowledged;
+    uint64_t now = clock_ms(), passed = now - k->rate_at, n = k->figures.acknowledged;
     if (passed >= RATE_MS) {
         k->figures.rate = (double)(n - k->rate_from) * 1000 / (double)passed;
         k->rate_from = n;
@@ -215,7 +208,7 @@ static void figures_note(struct kafka *k) {
 
 /* With nothing to send only a question tells that trouble is over. */
 static void ping(struct kafka *k) {
-    uint64_t now = kafka_now_ms();
+    uint64_t now = clock_ms();
     bool idle = k->window.cursor == feed_position(&k->store->feed);
     if (k->figures.trouble.count == 0 || !idle || now < k->ping_at)
         return;
@@ -242,7 +235,7 @@ static void publish(struct kafka *k) {
 }
 
 static int wait_ms(struct kafka *k) {
-    uint64_t now = kafka_now_ms(), ms = REST_MS;
+    uint64_t now = clock_ms(), ms = REST_MS;
     int patience = k->wire ? wire_patience(k->wire) : -1;
     if (!k->wire && !k->figures.halted.code)
         ms = k->retry_at > now ? k->retry_at - now : 0;
@@ -256,18 +249,18 @@ static int wait_ms(struct kafka *k) {
 /* For news of the log, if they could be taken, of the wire, or of a request. */
 static void rest(struct kafka *k) {
     bool open = k->wire && !k->blocked && !k->figures.halted.code;
-    uint64_t began = kafka_now_ms();
+    uint64_t began = clock_ms();
     int ms = wait_ms(k);
     if (ms > 0)
         feed_wait(&k->store->feed, open ? k->reader.taken : UINT64_MAX, &k->woken, ms);
-    if (kafka_now_ms() - began > IDLE_MS)
+    if (clock_ms() - began > IDLE_MS)
         kafka_reader_rest(&k->reader);
 }
 
 static int begin(struct kafka *k) {
     const struct stream_source source = kafka_source(k);
     kafka_reader_begin(&k->reader, &source, k->window.cursor);
-    k->rate_at = k->saved_at = k->heard_at = kafka_now_ms();
+    k->rate_at = k->saved_at = k->heard_at = clock_ms();
     struct err err = {0};
     int r = wire_make(k, &err);
     if (r == 0) {

@@ -19,6 +19,7 @@
 #include "wire.h"
 
 #include "array.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <librdkafka/rdkafka.h>
@@ -28,7 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #define ASK_MS 200        /* how long an answer about a topic may take */
 #define ASK_AGAIN_MS 50   /* between two questions about a topic, at first */
@@ -69,12 +69,6 @@ struct wire {
     atomic_bool failed; /* some message failed; set before librdkafka goes on */
     uint64_t now, asking_at;
 };
-
-static uint64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* --- errors */
 
@@ -272,7 +266,7 @@ int wire_new(struct wire **out, const struct wire_options *options, struct err *
     w->owner = pthread_self();
     w->options = *options;
     w->options.properties = NULL;
-    w->now = now_ms();
+    w->now = clock_ms();
     atomic_init(&w->failed, false);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     int r = conf_producer(conf, options, err);
@@ -298,20 +292,20 @@ int wire_new(struct wire **out, const struct wire_options *options, struct err *
 /* After a failure what waits would only be sent again: it is given back at once, and again when requests that were made
  * already come back to it. */
 static void drain(struct wire *w, uint64_t until) {
-    while (w->pending > 0 && now_ms() < until) {
+    while (w->pending > 0 && clock_ms() < until) {
         if (w->broken)
             rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
         rd_kafka_poll(w->rk, POLL_MS);
-        w->now = now_ms();
+        w->now = clock_ms();
     }
 }
 
 void wire_free(struct wire *w, unsigned ms) {
     if (!w)
         return;
-    drain(w, now_ms() + ms);
+    drain(w, clock_ms() + ms);
     rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    drain(w, now_ms() + PURGED_MS);
+    drain(w, clock_ms() + PURGED_MS);
     rd_kafka_queue_cb_event_enable(w->queue, NULL, NULL);
     rd_kafka_queue_destroy(w->queue);
     for (struct wire_topic *t = w->topics; t; t = t->next)
@@ -326,7 +320,7 @@ void wire_free(struct wire *w, unsigned ms) {
 }
 
 void wire_poll(struct wire *w) {
-    w->now = now_ms();
+    w->now = clock_ms();
     w->asking_at = 0;
     rd_kafka_poll(w->rk, 0);
 }
@@ -358,7 +352,7 @@ size_t wire_linger_ms(const struct wire *w) {
 int wire_patience(const struct wire *w) {
     if (!w->asking_at)
         return -1;
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms();
     return w->asking_at > now ? (int)(w->asking_at - now) : 0;
 }
 
@@ -415,7 +409,7 @@ static void topic_question(struct wire_topic *t) {
     struct wire *w = t->wire;
     const struct rd_kafka_metadata *m;
     rd_kafka_resp_err_t e = rd_kafka_metadata(w->rk, 0, t->rk, &m, ASK_MS);
-    w->now = now_ms();
+    w->now = clock_ms();
     t->why = (struct err){0};
     t->state = WIRE_LATER;
     if (!e) {
@@ -646,7 +640,7 @@ static int headers_read(struct wire_reader *r, struct wire_record *out) {
 
 /* 0 with the next message, WIRE_END when all is read. */
 static int reader_wait(struct wire_reader *r, struct err *err) {
-    uint64_t until = now_ms() + READ_MS;
+    uint64_t until = clock_ms() + READ_MS;
     while (r->left > 0) {
         r->message = rd_kafka_consumer_poll(r->rk, POLL_MS);
         if (r->message && !r->message->err)
@@ -657,7 +651,7 @@ static int reader_wait(struct wire_reader *r, struct err *err) {
             r->left--;
         else if (e == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
             return err_set(err, errno_of(e), "%s", rd_kafka_err2str(e));
-        else if (now_ms() > until)
+        else if (clock_ms() > until)
             return err_set(err, ETIMEDOUT, "nothing came for %d s%s%s", READ_MS / 1000, r->trouble.code ? ": " : "",
                            r->trouble.text);
     }

@@ -1,5 +1,6 @@
 #include "query_run.h"
 
+#include "clock.h"
 #include "name.h"
 #include "queries.h"
 #include "stream.h"
@@ -9,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CHANGING_US 2000
@@ -32,14 +32,8 @@ struct runner {
     struct table table; /* of them */
     size_t memory;      /* of Lua, when the run began */
     bool full;          /* it has taken as much as it may */
-    int64_t ends;       /* ms */
+    uint64_t ends;      /* ms */
 };
-
-static int64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static uint32_t run_ms(const struct query_run *run) {
     return run->ms ? run->ms : QUERY_RUN_MS;
@@ -53,7 +47,7 @@ static bool is_stopped(const struct runner *r) {
 static int go_on(const struct runner *r, struct err *err) {
     if (is_stopped(r))
         return err_set(err, ECANCELED, "nobody waits for it any more");
-    if (now_ms() > r->ends)
+    if (clock_ms() > r->ends)
         return err_set(err, ETIMEDOUT, "the query has run for more than %" PRIu32 " ms", run_ms(r->run));
     return 0;
 }
@@ -399,7 +393,7 @@ static int handlers_run(struct runner *r, struct buf *out, struct script_fault *
 }
 
 int query_run(const struct query_run *run, struct query_reads *reads, struct buf *out, struct script_fault *fault) {
-    struct runner r = {.run = run, .reads = reads, .ends = now_ms() + run_ms(run)};
+    struct runner r = {.run = run, .reads = reads, .ends = clock_ms() + run_ms(run)};
     struct err err = {0};
     *fault = (struct script_fault){0};
     int rc = domain_vm_take(run->domain, &r.vm, &err);

@@ -230,7 +230,7 @@ int maker_new(struct maker **out, struct views *vs, struct domain *d, const stru
     m->build = build;
     m->domain = domain_ref(d);
     m->view = v;
-    m->changes.views = true;
+    m->changes.of = CHANGES_OF_VIEWS;
     snprintf(m->follower_name, sizeof m->follower_name, "views/%.*s", (int)v->name.n, v->name.p);
     int r = maker_fill(m, err);
     if (r < 0) {

@@ -63,13 +63,8 @@ struct reading {
     bool bad;
 };
 
-static void put_number(struct buf *out, uint64_t v) {
-    char bytes[VARINT_MAX];
-    buf_put(out, bytes, varint_put(bytes, v));
-}
-
 static void put_text(struct buf *out, struct str s) {
-    put_number(out, s.n);
+    buf_put_varint(out, s.n);
     buf_put_str(out, s);
 }
 
@@ -104,8 +99,8 @@ static int reading_end(const struct reading *r) {
 }
 
 void catalog_meta_put(const struct catalog_meta *m, struct buf *out) {
-    put_number(out, m->next_view);
-    put_number(out, m->next_build);
+    buf_put_varint(out, m->next_view);
+    buf_put_varint(out, m->next_build);
 }
 
 int catalog_meta_get(struct str value, struct catalog_meta *out) {
@@ -116,8 +111,8 @@ int catalog_meta_get(struct str value, struct catalog_meta *out) {
 }
 
 void view_record_put(const struct view_record *v, struct buf *out) {
-    put_number(out, v->serving);
-    put_number(out, v->building);
+    buf_put_varint(out, v->serving);
+    buf_put_varint(out, v->building);
     put_text(out, v->name);
 }
 
@@ -134,7 +129,7 @@ void build_meta_put(const struct build_meta *m, struct buf *out) {
                                 m->keys,  m->links,    m->keys_stamp, m->long_names, m->failed};
     buf_put(out, m->hash, sizeof m->hash);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        put_number(out, numbers[i]);
+        buf_put_varint(out, numbers[i]);
 }
 
 int build_meta_get(struct str value, struct build_meta *out) {
@@ -151,11 +146,11 @@ int build_meta_get(struct str value, struct build_meta *out) {
 }
 
 void key_record_put(const struct key_record *k, struct buf *out) {
-    put_number(out, k->no);
-    put_number(out, k->stamp);
-    put_number(out, k->time);
-    put_number(out, k->aggregate);
-    put_number(out, k->failed);
+    buf_put_varint(out, k->no);
+    buf_put_varint(out, k->stamp);
+    buf_put_varint(out, k->time);
+    buf_put_varint(out, k->aggregate);
+    buf_put_varint(out, k->failed);
     put_text(out, k->key);
     put_text(out, k->text);
     put_text(out, k->state);
@@ -175,11 +170,11 @@ int key_record_get(struct str value, struct key_record *out) {
 }
 
 void dir_record_put(const struct dir_record *d, struct buf *out) {
-    put_number(out, d->parent);
-    put_number(out, d->levels);
-    put_number(out, d->time);
-    put_number(out, d->children);
-    put_number(out, d->dirs);
+    buf_put_varint(out, d->parent);
+    buf_put_varint(out, d->levels);
+    buf_put_varint(out, d->time);
+    buf_put_varint(out, d->children);
+    buf_put_varint(out, d->dirs);
     put_text(out, d->name);
 }
 
@@ -195,7 +190,7 @@ int dir_record_get(struct str value, struct dir_record *out) {
 }
 
 void link_record_put(const struct link_record *l, struct buf *out) {
-    put_number(out, l->time);
+    buf_put_varint(out, l->time);
     put_text(out, l->name);
 }
 
@@ -207,12 +202,12 @@ int link_record_get(struct str value, struct link_record *out) {
 }
 
 void parked_record_put(const struct parked_record *p, struct buf *out) {
-    put_number(out, p->has_key);
+    buf_put_varint(out, p->has_key);
     put_text(out, p->key);
-    put_number(out, p->attempts);
-    put_number(out, p->time);
+    buf_put_varint(out, p->attempts);
+    buf_put_varint(out, p->time);
     put_text(out, p->file);
-    put_number(out, p->line);
+    buf_put_varint(out, p->line);
     put_text(out, p->text);
     put_text(out, p->traceback);
 }

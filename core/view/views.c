@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -49,7 +48,7 @@ static int meta_read(struct db *db, uint64_t build, struct build_meta *out, stru
 /* The view and the counters, in one batch with what else there is. With the lock held. */
 static int catalog_write(struct views *vs, const struct view *v, struct changes *more, struct err *err) {
     struct view_key_bytes key = view_key_begin(0, VIEW_CLASS_VIEW), meta = view_key_begin(0, VIEW_CLASS_META);
-    struct changes own = {.views = true}, *changes = more ? more : &own;
+    struct changes own = {.of = CHANGES_OF_VIEWS}, *changes = more ? more : &own;
     struct buf value = {0}, counters = {0};
     const struct view_record record = {v->now.build, v->beside.build, v->name};
     view_key_add(&key, v->no);
@@ -96,15 +95,10 @@ void views_fail(struct views *vs, const struct err *err) {
         store_report(vs->store, "no view goes on until the store is mounted again", err);
 }
 
-bool views_have_room(struct views *vs) {
-    struct statvfs v;
-    return store_statvfs(vs->store, &v) < 0 || (uint64_t)v.f_bavail * v.f_frsize >= store_reserve_bytes(vs->store);
-}
-
 /* A store without room, or one that has failed, is not written to: the disk's reserve is for the log. */
 static bool can_commit(void *arg) {
     struct views *vs = arg;
-    return !atomic_load(&vs->failed) && !store_read_only(vs->store) && views_have_room(vs);
+    return !atomic_load(&vs->failed) && !store_read_only(vs->store) && store_has_room(vs->store);
 }
 
 static void skip_decided(void *arg, bool stopped) {
@@ -236,7 +230,7 @@ static bool is_of(const struct side *side, const struct domain_view *def) {
 }
 
 void view_change_over(struct views *vs, struct view *v, struct side *old) {
-    struct changes changes = {.views = true};
+    struct changes changes = {.of = CHANGES_OF_VIEWS};
     struct err err = {0};
     struct side now = v->now;
     int r = view_resolved_note(vs, v->no, now.build, v->beside.build, &changes, &err);

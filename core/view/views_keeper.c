@@ -2,6 +2,7 @@
  * barriers are answered, and who moved a parked event while its view was being rebuilt is served. */
 #include "views_private.h"
 
+#include "clock.h"
 #include "store_parts.h"
 
 #include <errno.h>
@@ -11,12 +12,6 @@
 #include <time.h>
 
 #define LOOK_MS 1000
-
-static uint64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 void views_wake(struct views *vs) {
     pthread_mutex_lock(&vs->lock);
@@ -47,7 +42,7 @@ static const char *side_hindrance(struct views *vs, const struct side *side, str
         return "the store is read-only";
     if (atomic_load(&vs->failed))
         return "the database of views has failed";
-    return status->state == FOLLOWER_WAITING && !views_have_room(vs) ? "the disk is full" : NULL;
+    return status->state == FOLLOWER_WAITING && !store_has_room(vs->store) ? "the disk is full" : NULL;
 }
 
 /* Whether another domain is in force than the one that the side's handlers are from: a reload is under way, and follows
@@ -132,7 +127,7 @@ static void barriers_answer(struct views *vs) {
     char *text;
     for (;;) {
         pthread_mutex_lock(&vs->lock);
-        struct barrier *b = barrier_next(vs, now_ms(), &result, &text);
+        struct barrier *b = barrier_next(vs, clock_ms(), &result, &text);
         pthread_mutex_unlock(&vs->lock);
         if (!b)
             return;
@@ -147,7 +142,7 @@ void views_barrier(struct views *vs, uint64_t timeout, views_barrier_done *done,
         return;
     }
     *b = (struct barrier){.target = feed_position(&vs->store->feed), .done = done, .arg = arg};
-    b->deadline = timeout ? now_ms() + timeout : 0;
+    b->deadline = timeout ? clock_ms() + timeout : 0;
     pthread_mutex_lock(&vs->lock);
     bool stopping = vs->stopping;
     if (!stopping) {
@@ -283,7 +278,7 @@ static bool is_watching(struct views *vs) {
 static void wait_for_news(struct views *vs) {
     struct timespec end;
     struct barrier *b;
-    uint64_t at = now_ms() + LOOK_MS;
+    uint64_t at = clock_ms() + LOOK_MS;
     LIST_FOREACH(b, &vs->barriers, link)
     if (b->deadline && b->deadline < at)
         at = b->deadline;

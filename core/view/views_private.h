@@ -87,8 +87,6 @@ void views_moved(struct views *vs);
 void views_progressed(void *maker);
 /* The keeper has something to look at. */
 void views_wake(struct views *vs);
-/* Whether views cannot go on for want of space. */
-bool views_have_room(struct views *vs);
 
 /* --- with the lock held */
 

@@ -60,7 +60,7 @@ static void side_put(struct views *vs, const struct side *side, json_t *object) 
         json_object_set_new(object, "reason", json_string(status.halted.text));
     else if (side->broken.code)
         json_object_set_new(object, "reason", json_string(side->broken.text));
-    else if (!views_have_room(vs))
+    else if (!store_has_room(vs->store))
         json_object_set_new(object, "reason", json_string("the free space of the disk is below the reserve"));
     json_object_set_new(object, "position", position_text(position));
     json_object_set_new(object, "lag_events", number(lag));

@@ -1,14 +1,16 @@
-/* Changes of one family on their way into a batch: of `folds` with the block under construction, or of `views` with a
- * follower's cursor. One thread. */
+/* Changes of one family on their way into a batch: of `folds` with the block under construction, of `views` with a
+ * follower's cursor, of `cursors`. One thread. */
 #ifndef ESFS_CHANGES_H
 #define ESFS_CHANGES_H
 
 #include "arena.h"
 #include "db.h"
 
-/* Zero-initialise to start. A later change of a key wins. */
+enum changes_of { CHANGES_OF_FOLDS, CHANGES_OF_VIEWS, CHANGES_OF_CURSORS };
+
+/* Zero-initialise to start, but for `of`. A later change of a key wins. */
 struct changes {
-    bool views; /* of DB_VIEWS; otherwise of DB_FOLDS */
+    enum changes_of of;
     struct arena arena;
     struct db_change *list;
     size_t n, room;

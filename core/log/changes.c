@@ -5,6 +5,12 @@
 
 #define CHANGES_KEPT (1 << 20) /* bytes of memory that are kept for the next batch */
 
+static const enum db_family families[] = {
+    [CHANGES_OF_FOLDS] = DB_FOLDS,
+    [CHANGES_OF_VIEWS] = DB_VIEWS,
+    [CHANGES_OF_CURSORS] = DB_CURSORS,
+};
+
 static int changes_add(struct changes *c, struct str key, struct str value, bool remove) {
     if (c->n == c->room) {
         size_t room = c->room ? c->room * 2 : 64;
@@ -17,8 +23,7 @@ static int changes_add(struct changes *c, struct str key, struct str value, bool
     struct str k = arena_copy(&c->arena, key), v = arena_copy(&c->arena, value);
     if (!k.p || (value.n && !v.p))
         return -ENOMEM;
-    c->list[c->n++] =
-        (struct db_change){.family = c->views ? DB_VIEWS : DB_FOLDS, .key = k, .value = v, .remove = remove};
+    c->list[c->n++] = (struct db_change){.family = families[c->of], .key = k, .value = v, .remove = remove};
     return 0;
 }
 
@@ -38,5 +43,5 @@ void changes_clear(struct changes *c) {
 void changes_free(struct changes *c) {
     arena_free(&c->arena);
     free(c->list);
-    *c = (struct changes){.views = c->views};
+    *c = (struct changes){.of = c->of};
 }
