@@ -3,51 +3,19 @@
 
 #include "domain.h"
 #include "event.h"
+#include "figures.h"
 #include "kafka.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define SIZE_STEP 1024
-
-static json_t *number(uint64_t v) {
-    return json_integer((json_int_t)v);
-}
-
-static json_t *position_text(uint64_t position) {
-    char text[17];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)position);
-    return json_string(text);
-}
-
-static json_t *time_text(uint64_t time) {
-    char text[EVENT_TIME_CHARS];
-    event_time(time, text);
-    return json_stringn(text, sizeof text);
-}
 
 static json_t *id_text(const uint8_t id[16]) {
     char text[33];
     for (size_t i = 0; i < 16; i++)
         snprintf(text + 2 * i, 3, "%02x", id[i]);
     return json_string(text);
-}
-
-/* Filled up with spaces, so that its size seldom changes between being asked for and being read (tar minds). */
-static int put(struct buf *out, json_t *object) {
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    if (!text)
-        return -ENOMEM;
-    buf_put_text(out, text);
-    while (!out->oom && (out->n + 1) % SIZE_STEP)
-        buf_put_char(out, ' ');
-    buf_put_char(out, '\n');
-    free(text);
-    return out->oom ? -ENOMEM : 0;
 }
 
 static json_t *text_of(struct str s) {
@@ -101,23 +69,23 @@ static void put_counts(struct store *s, json_t *object, const struct sequencer_s
         types++;
         aggregates += type.aggregates;
     }
-    json_object_set_new(object, "types", number(types));
-    json_object_set_new(object, "aggregates", number(aggregates));
-    json_object_set_new(object, "commands", number(state->commands));
-    json_object_set_new(object, "refused", number(state->refused));
-    json_object_set_new(object, "blocks", number(state->blocks));
-    json_object_set_new(object, "queued", number(state->queued));
+    json_object_set_new(object, "types", figure_number(types));
+    json_object_set_new(object, "aggregates", figure_number(aggregates));
+    json_object_set_new(object, "commands", figure_number(state->commands));
+    json_object_set_new(object, "refused", figure_number(state->refused));
+    json_object_set_new(object, "blocks", figure_number(state->blocks));
+    json_object_set_new(object, "queued", figure_number(state->queued));
 }
 
 static void put_disk(struct store *s, json_t *object) {
     struct statvfs v;
     struct db_stats stats;
     db_stats_get(s->db, &stats);
-    json_object_set_new(object, "log_table_bytes", number(stats.table_bytes[DB_LOG]));
-    json_object_set_new(object, "derived_table_bytes", number(stats.table_bytes[DB_DERIVED]));
-    json_object_set_new(object, "reserve_bytes", number(store_reserve_bytes(s)));
+    json_object_set_new(object, "log_table_bytes", figure_number(stats.table_bytes[DB_LOG]));
+    json_object_set_new(object, "derived_table_bytes", figure_number(stats.table_bytes[DB_DERIVED]));
+    json_object_set_new(object, "reserve_bytes", figure_number(store_reserve_bytes(s)));
     if (store_statvfs(s, &v) == 0)
-        json_object_set_new(object, "free_bytes", number((uint64_t)v.f_bavail * v.f_frsize));
+        json_object_set_new(object, "free_bytes", figure_number((uint64_t)v.f_bavail * v.f_frsize));
 }
 
 int store_status(struct store *s, struct buf *out) {
@@ -129,18 +97,18 @@ int store_status(struct store *s, struct buf *out) {
     index_head(s->index, &head);
     json_object_set_new(object, "state", json_string(state_word(s, &state)));
     put_reason(s, object);
-    json_object_set_new(object, "position", position_text(head.position));
-    json_object_set_new(object, "events", number(head.position));
-    json_object_set_new(object, "log_bytes", number(head.log_bytes));
-    json_object_set_new(object, "block", number(head.block));
-    json_object_set_new(object, "derived_position", position_text(index_family_position(s->index)));
+    json_object_set_new(object, "position", figure_position(head.position));
+    json_object_set_new(object, "events", figure_number(head.position));
+    json_object_set_new(object, "log_bytes", figure_number(head.log_bytes));
+    json_object_set_new(object, "block", figure_number(head.block));
+    json_object_set_new(object, "derived_position", figure_position(index_family_position(s->index)));
     if (index_fault(s->index, &fault) < 0)
         json_object_set_new(object, "derived_fault", json_string(fault.text));
     put_counts(s, object, &state);
     put_disk(s, object);
-    json_object_set_new(object, "started", time_text(s->started));
-    json_object_set_new(object, "pid", number((uint64_t)getpid()));
-    return put(out, object);
+    json_object_set_new(object, "started", figure_time(s->started));
+    json_object_set_new(object, "pid", figure_number((uint64_t)getpid()));
+    return figures_put(out, object);
 }
 
 /* Where to and from which file; the file's properties are nobody's business. */
@@ -162,9 +130,9 @@ int store_config(struct store *s, struct buf *out) {
     json_object_set_new(object, "format", json_integer(HOME_FORMAT));
     json_object_set_new(object, "renderer", json_integer(EVENT_RENDERER));
     json_object_set_new(object, "durability", json_string(durability[s->options.durability]));
-    json_object_set_new(object, "max_command", number(s->options.max_command));
+    json_object_set_new(object, "max_command", figure_number(s->options.max_command));
     json_object_set_new(object, "read_only", json_boolean(s->options.read_only));
     put_domain(s, object);
     put_kafka(s->options.kafka, object);
-    return put(out, object);
+    return figures_put(out, object);
 }

@@ -37,8 +37,8 @@ void store_tell(struct store *s, int priority, const char *line) {
         s->options.log(s->options.log_arg, priority, line);
 }
 
-void store_report(struct store *s, const char *what, const struct err *err) {
-    char at[EVENT_TIME_CHARS], text[sizeof err->text + 128];
+void store_note(struct store *s, const char *what, const char *words) {
+    char at[EVENT_TIME_CHARS];
     struct buf line = {0};
     uint64_t time = store_now();
     event_time(time, at);
@@ -47,11 +47,16 @@ void store_report(struct store *s, const char *what, const struct err *err) {
     buf_put_text(&line, "\",\"what\":");
     buf_put_json_string(&line, str_of(what));
     buf_put_text(&line, ",\"error\":");
-    buf_put_json_string(&line, str_of(err->text));
+    buf_put_json_string(&line, str_of(words));
     buf_put_text(&line, "}\n");
     if (!line.oom)
         journal_add(s->errors, (struct str){NULL, 0}, buf_str(&line), time);
     buf_free(&line);
+}
+
+void store_report(struct store *s, const char *what, const struct err *err) {
+    char text[sizeof err->text + 128];
+    store_note(s, what, err->text);
     snprintf(text, sizeof text, "%s: %s", what, err->text);
     store_tell(s, LOG_ERR, text);
 }

@@ -60,6 +60,8 @@ int store_adopt(struct store *s, struct err *err);
 struct handler_failure;
 void store_report_handler(struct store *s, const struct handler_failure *failure);
 void store_tell(struct store *s, int priority, const char *line);
+/* store_report() for the store's errors alone: what somebody did wrong is nothing to the operator. */
+void store_note(struct store *s, const char *what, const char *words);
 
 /* A parser for the calling thread, for a while. NULL when out of memory. */
 struct json_parser *store_parser_take(struct store *s);

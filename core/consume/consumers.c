@@ -55,22 +55,9 @@ void consumer_news(struct consumer *c) {
 }
 
 void consumers_tell(struct consumers *cs, struct str name, const char *file, const char *words) {
-    struct store *s = cs->store;
-    char at[EVENT_TIME_CHARS], what[NAME_MAX_BYTES + 64];
-    uint64_t time = store_now();
-    struct buf line = {0};
+    char what[NAME_MAX_BYTES + 64];
     snprintf(what, sizeof what, "consumers/%.*s/%s", (int)name.n, name.p, file);
-    event_time(time, at);
-    buf_put_text(&line, "{\"time\":\"");
-    buf_put(&line, at, sizeof at);
-    buf_put_text(&line, "\",\"what\":");
-    buf_put_json_string(&line, str_of(what));
-    buf_put_text(&line, ",\"error\":");
-    buf_put_json_string(&line, str_of(words));
-    buf_put_text(&line, "}\n");
-    if (!line.oom)
-        journal_add(s->errors, (struct str){NULL, 0}, buf_str(&line), time);
-    buf_free(&line);
+    store_note(cs->store, what, words);
 }
 
 int consumer_refuse(const struct consumer *c, const char *file, const struct err *err) {

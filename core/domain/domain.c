@@ -336,9 +336,9 @@ const struct domain_query *domain_query(const struct domain *d, struct str name)
     return by_name(d->queries, d->n_queries, sizeof *d->queries, name);
 }
 
-bool domain_view_follows(const struct domain_view *v, const struct domain_type *t) {
-    for (size_t i = 0; i < v->n_from; i++)
-        if (v->from[i] == t)
+bool domain_follows(const struct domain_type *const *from, size_t n_from, const struct domain_type *t) {
+    for (size_t i = 0; i < n_from; i++)
+        if (from[i] == t)
             return true;
     return false;
 }

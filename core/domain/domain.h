@@ -143,8 +143,8 @@ const struct domain_event *domain_event(const struct domain_type *t, struct str 
 const struct domain_view *domain_view(const struct domain *d, struct str name);
 const struct domain_query *domain_query(const struct domain *d, struct str name);
 const char *domain_view_near(const struct domain *d, struct str name); /* which one was probably meant */
-bool domain_view_follows(const struct domain_view *v, const struct domain_type *t);
-bool domain_kafka_follows(const struct domain_kafka *k, const struct domain_type *t);
+/* Whether a type is one of those that a view, or kafka.lua, is from. */
+bool domain_follows(const struct domain_type *const *from, size_t n_from, const struct domain_type *t);
 /* What is said of an event, by its type or by "*". NULL: nothing. */
 const struct domain_kafka_on *domain_kafka_on(const struct domain_kafka *k, struct str event);
 /* Whether the domain has a type, and the type an event (`event` empty: whichever). 0, or -EINVAL in words. */

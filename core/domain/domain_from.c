@@ -11,7 +11,7 @@ struct from {
     size_t n;
 };
 
-/* --- types */
+/* --- what was probably meant; NULL: no guess, or no memory for one */
 
 static const char *type_near(const struct domain *d, struct str name) {
     const char **names = malloc((d->n_types + 1) * sizeof *names), *near = NULL;
@@ -22,6 +22,23 @@ static const char *type_near(const struct domain *d, struct str name) {
     free(names);
     return near;
 }
+
+static const char *event_near(const struct domain_type *const *from, size_t n_from, struct str name) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_from; i++)
+        n += from[i]->n_events;
+    const char **names = malloc((n + 1) * sizeof *names), *near = NULL;
+    n = 0;
+    for (size_t i = 0; names && i < n_from; i++)
+        for (size_t j = 0; j < from[i]->n_events; j++)
+            names[n++] = from[i]->events[j].name.p;
+    if (names)
+        near = domain_nearest(name, names, n);
+    free(names);
+    return near;
+}
+
+/* --- types */
 
 static int type_missing(struct from *f, struct str name) {
     char shown[DOMAIN_SHOWN];
@@ -77,43 +94,22 @@ int reader_from(struct reader *r, const struct domain *d, script_value table, co
 /* --- events */
 
 int reader_event(struct reader *r, const struct domain_type *const *from, size_t n_from, struct str event) {
-    size_t n = 0;
-    for (size_t i = 0; i < n_from; i++) {
+    for (size_t i = 0; i < n_from; i++)
         if (domain_event(from[i], event))
             return 0;
-        n += from[i]->n_events;
-    }
-    const char **names = malloc((n + 1) * sizeof *names);
-    if (!names)
-        return reader_memory(r);
-    n = 0;
-    for (size_t i = 0; i < n_from; i++)
-        for (size_t j = 0; j < from[i]->n_events; j++)
-            names[n++] = from[i]->events[j].name.p;
-    const char *near = domain_nearest(event, names, n);
-    free(names);
+    const char *near = event_near(from, n_from, event);
     return near ? reader_fault(r, "", "no type that it follows declares this event, did you mean %s?", near)
                 : reader_fault(r, "", "no type that it follows declares this event");
 }
 
 /* --- names that come from elsewhere */
 
-static const char *event_near(const struct domain_type *t, struct str name) {
-    const char **names = malloc((t->n_events + 1) * sizeof *names), *near = NULL;
-    for (size_t i = 0; names && i < t->n_events; i++)
-        names[i] = t->events[i].name.p;
-    if (names)
-        near = domain_nearest(name, names, t->n_events);
-    free(names);
-    return near;
-}
-
 int domain_names_check(const struct domain *d, struct str type, struct str event, struct err *err) {
     const struct domain_type *t = domain_type(d, type);
     char shown[2][DOMAIN_SHOWN];
     if (t && (!event.n || domain_event(t, event)))
         return 0;
-    const char *near = t ? event_near(t, event) : type_near(d, type);
+    const char *near = t ? event_near(&t, 1, event) : type_near(d, type);
     domain_shown(type, shown[0]);
     domain_shown(event, shown[1]);
     const char *hint = near ? ", did you mean " : "", *mark = near ? "?" : "";

@@ -73,13 +73,6 @@ int domain_kafka_read(struct domain *d, struct script *s, script_value table, st
     return rc;
 }
 
-bool domain_kafka_follows(const struct domain_kafka *k, const struct domain_type *t) {
-    for (size_t i = 0; i < k->n_from; i++)
-        if (k->from[i] == t)
-            return true;
-    return false;
-}
-
 const struct domain_kafka_on *domain_kafka_on(const struct domain_kafka *k, struct str event) {
     const struct domain_kafka_on *others = NULL;
     for (size_t i = 0; i < k->n_on; i++) {

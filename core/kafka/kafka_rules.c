@@ -136,7 +136,7 @@ int kafka_rules_apply(struct kafka_rules *r, const struct event *e, const struct
     folder_reset(r->folder);
     r->n = 0;
     const struct domain_type *t = domain_type(r->domain, e->aggregate_type);
-    int rc = t && domain_kafka_follows(r->says, t) ? event_apply(r, t, e, &fault) : 0;
+    int rc = t && domain_follows(r->says->from, r->says->n_from, t) ? event_apply(r, t, e, &fault) : 0;
     *out = r->list;
     *n = rc == 0 ? r->n : 0;
     if (rc == SCRIPT_FAILED)

@@ -1,45 +1,13 @@
 /* What is shown of the publisher: .esfs/kafka/status.json, and the files of parked events. */
 #include "kafka_private.h"
 
+#include "figures.h"
 #include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define SIZE_STEP 1024
-
-static json_t *number(uint64_t v) {
-    return json_integer((json_int_t)v);
-}
-
-static json_t *position_text(uint64_t position) {
-    char text[EVENT_POSITION_CHARS];
-    event_position(position, text);
-    return json_stringn(text, sizeof text);
-}
-
-static json_t *time_text(uint64_t time) {
-    char text[EVENT_TIME_CHARS];
-    event_time(time, text);
-    return json_stringn(text, sizeof text);
-}
-
-/* Filled up with spaces, so that its size seldom changes between being asked for and being read (tar minds). */
-static int put(struct buf *out, json_t *object) {
-    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(object);
-    if (!text)
-        return -ENOMEM;
-    buf_put_text(out, text);
-    while (!out->oom && (out->n + 1) % SIZE_STEP)
-        buf_put_char(out, ' ');
-    buf_put_char(out, '\n');
-    free(text);
-    return out->oom ? -ENOMEM : 0;
-}
 
 /* --- status.json */
 
@@ -61,15 +29,6 @@ static const char *state_word(const struct view *v) {
     return v->figures.caught_up || v->figures.cursor == v->head ? "live" : "catching-up";
 }
 
-/* How long the event after a position has waited. */
-static double seconds_behind(struct kafka *k, uint64_t position) {
-    struct text_event e;
-    uint64_t now = store_now();
-    if (text_stat_event(k->store, position + 1, &e) != 0 || e.time >= now)
-        return 0;
-    return (double)(now - e.time) / 1e6;
-}
-
 static void put_reason(const struct view *v, json_t *object) {
     if (v->figures.halted.code)
         json_object_set_new(object, "reason", json_string(v->figures.halted.text));
@@ -83,8 +42,8 @@ static void put_error(const struct kafka_trouble *t, json_t *object) {
         return;
     json_t *error = json_object();
     json_object_set_new(error, "error", json_string(t->err.text));
-    json_object_set_new(error, "since", time_text(t->since));
-    json_object_set_new(error, "last", time_text(t->last));
+    json_object_set_new(error, "since", figure_time(t->since));
+    json_object_set_new(error, "last", figure_time(t->last));
     json_object_set_new(error, "over", json_boolean(t->count == 0));
     json_object_set_new(object, "last_error", error);
 }
@@ -95,8 +54,8 @@ static json_t *topics_array(struct kafka *k) {
     for (const struct kafka_topic *t = k->topics; t; t = t->next) {
         json_t *topic = json_object();
         json_object_set_new(topic, "topic", json_string(t->name));
-        json_object_set_new(topic, "acknowledged", number(t->acknowledged));
-        json_object_set_new(topic, "refused", number(t->refused));
+        json_object_set_new(topic, "acknowledged", figure_number(t->acknowledged));
+        json_object_set_new(topic, "refused", figure_number(t->refused));
         json_array_insert_new(list, 0, topic); /* the list has the newest first */
     }
     pthread_mutex_unlock(&k->lock);
@@ -118,9 +77,9 @@ static void put_settings(struct kafka *k, json_t *object) {
         json_object_set_new(object, "filter", filters);
     }
     if (k->settings.since_time)
-        json_object_set_new(object, "since", time_text(k->settings.since_time));
+        json_object_set_new(object, "since", figure_time(k->settings.since_time));
     else if (k->settings.since_position)
-        json_object_set_new(object, "since", position_text(k->settings.since_position));
+        json_object_set_new(object, "since", figure_position(k->settings.since_position));
 }
 
 bool kafka_note_since(const struct kafka *k, uint64_t head, char out[KAFKA_NOTE_ROOM]) {
@@ -149,23 +108,23 @@ static void put_note(struct kafka *k, uint64_t head, json_t *object) {
 static void put_figures(struct kafka *k, const struct view *v, json_t *object) {
     const struct kafka_figures *f = &v->figures;
     uint64_t lag = v->head > f->cursor ? v->head - f->cursor : 0;
-    json_object_set_new(object, "position", position_text(f->cursor));
-    json_object_set_new(object, "lag_events", number(lag));
-    json_object_set_new(object, "lag_seconds", json_real(lag ? seconds_behind(k, f->cursor) : 0));
-    json_object_set_new(object, "rate", number((uint64_t)f->rate));
-    json_object_set_new(object, "under_way", number(f->pending));
-    json_object_set_new(object, "acknowledged", number(f->acknowledged));
-    json_object_set_new(object, "parked", number(v->parked));
+    json_object_set_new(object, "position", figure_position(f->cursor));
+    json_object_set_new(object, "lag_events", figure_number(lag));
+    json_object_set_new(object, "lag_seconds", json_real(lag ? figure_behind(k->store, f->cursor) : 0));
+    json_object_set_new(object, "rate", figure_number((uint64_t)f->rate));
+    json_object_set_new(object, "under_way", figure_number(f->pending));
+    json_object_set_new(object, "acknowledged", figure_number(f->acknowledged));
+    json_object_set_new(object, "parked", figure_number(v->parked));
     json_object_set_new(object, "skipped",
-                        number(index_skip_count(k->store->index, STR(KAFKA_FOLLOWER), 0, UINT64_MAX)));
-    json_object_set_new(object, "producers", number(f->wires));
+                        figure_number(index_skip_count(k->store->index, STR(KAFKA_FOLLOWER), 0, UINT64_MAX)));
+    json_object_set_new(object, "producers", figure_number(f->wires));
 }
 
 int kafka_status(struct kafka *k, struct buf *out) {
     json_t *object = json_object();
     if (!k) {
         json_object_set_new(object, "state", json_string("read-only"));
-        return put(out, object);
+        return figures_put(out, object);
     }
     pthread_mutex_lock(&k->lock);
     const struct view v = {k->figures, feed_position(&k->store->feed), k->shelf.n};
@@ -177,9 +136,9 @@ int kafka_status(struct kafka *k, struct buf *out) {
     put_figures(k, &v, object);
     json_object_set_new(object, "topics", topics_array(k));
     if (v.figures.ruled)
-        json_object_set_new(object, "kafka_lua_since", position_text(v.figures.ruled_since));
+        json_object_set_new(object, "kafka_lua_since", figure_position(v.figures.ruled_since));
     put_settings(k, object);
-    return put(out, object);
+    return figures_put(out, object);
 }
 
 /* --- what is parked */

@@ -29,7 +29,7 @@ static script_value handler(const struct viewer *v, enum domain_view_part part) 
 bool viewer_follows(const struct viewer *v, const struct event *stored, struct viewed *out) {
     const struct domain_type *t = domain_type(domain_vm_domain(v->vm), stored->aggregate_type);
     *out = (struct viewed){.stored = stored, .type = t};
-    return t && domain_view_follows(v->view, t);
+    return t && domain_follows(v->view->from, v->view->n_from, t);
 }
 
 /* What a failure leaves half done must not be taken for the state of any event. */

@@ -1,35 +1,12 @@
 /* .status.json of a view. */
 #include "views_private.h"
 
+#include "figures.h"
 #include "store_parts.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static json_t *number(uint64_t v) {
-    return json_integer((json_int_t)v);
-}
-
-static json_t *position_text(uint64_t position) {
-    char text[EVENT_POSITION_CHARS];
-    event_position(position, text);
-    return json_stringn(text, sizeof text);
-}
-
-/* How long the event after a position has waited, in seconds. */
-static double seconds_behind(struct views *vs, uint64_t position) {
-    const struct stream_source source = {vs->store->index, vs->store->log, home_id(vs->store->home)};
-    struct log_chunk *chunk;
-    struct event e;
-    uint64_t now = store_now();
-    if (stream_event(&source, position + 1, &chunk, &e, NULL) != 0)
-        return 0;
-    double waited = e.time < now ? (double)(now - e.time) / 1e6 : 0;
-    log_chunk_release(chunk);
-    return waited;
-}
 
 static const char *state_word(struct views *vs, const struct side *side, const struct follower_status *status) {
     if (!side->follower)
@@ -62,22 +39,22 @@ static void side_put(struct views *vs, const struct side *side, json_t *object) 
         json_object_set_new(object, "reason", json_string(side->broken.text));
     else if (!store_has_room(vs->store))
         json_object_set_new(object, "reason", json_string("the free space of the disk is below the reserve"));
-    json_object_set_new(object, "position", position_text(position));
-    json_object_set_new(object, "lag_events", number(lag));
-    json_object_set_new(object, "lag_seconds", json_real(lag ? seconds_behind(vs, position) : 0));
-    json_object_set_new(object, "rate", number((uint64_t)status.rate));
+    json_object_set_new(object, "position", figure_position(position));
+    json_object_set_new(object, "lag_events", figure_number(lag));
+    json_object_set_new(object, "lag_seconds", json_real(lag ? figure_behind(vs->store, position) : 0));
+    json_object_set_new(object, "rate", figure_number((uint64_t)status.rate));
 }
 
 static void contents_put(const struct side *side, json_t *object) {
     struct build_meta meta;
     side_meta(side, &meta);
     if (meta.index) {
-        json_object_set_new(object, "links", number(meta.links));
+        json_object_set_new(object, "links", figure_number(meta.links));
         return;
     }
-    json_object_set_new(object, "keys", number(meta.keys));
-    json_object_set_new(object, "shortened_names", number(meta.long_names));
-    json_object_set_new(object, "failed_outputs", number(meta.failed));
+    json_object_set_new(object, "keys", figure_number(meta.keys));
+    json_object_set_new(object, "shortened_names", figure_number(meta.long_names));
+    json_object_set_new(object, "failed_outputs", figure_number(meta.failed));
 }
 
 static json_t *rebuild_object(struct views *vs, const struct side *side) {
@@ -121,7 +98,7 @@ int views_status(struct views *vs, uint32_t no, struct buf *out) {
     json_t *object = view_object(vs, no);
     if (!object)
         return VIEW_NONE;
-    json_object_set_new(object, "parked", number(parked_count(vs, no)));
+    json_object_set_new(object, "parked", figure_number(parked_count(vs, no)));
     char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(object);
     if (!text)

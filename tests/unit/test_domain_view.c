@@ -70,8 +70,8 @@ static void views_are_read(void **state) {
     assert_int_equal(v->n_from, 2);
     assert_str(v->from[0]->name, "invoice");
     assert_str(v->from[1]->name, "order");
-    assert_true(domain_view_follows(v, lib_domain_type(l, "order")));
-    assert_false(domain_view_follows(v, lib_domain_type(l, "stock")));
+    assert_true(domain_follows(v->from, v->n_from, lib_domain_type(l, "order")));
+    assert_false(domain_follows(v->from, v->n_from, lib_domain_type(l, "stock")));
     assert_int_equal(v->n_on, 3);
     assert_str(v->on[0], "*");
     assert_str(v->on[1], "Issued");

@@ -62,8 +62,8 @@ static void it_says_how_each_event_is_published(void **state) {
     lib_domain_put(l, "kafka.lua", every_kind);
     lib_domain_reload(l);
     assert_int_equal(l->d->kafka->n_from, 1);
-    assert_true(domain_kafka_follows(l->d->kafka, lib_domain_type(l, "order")));
-    assert_false(domain_kafka_follows(l->d->kafka, lib_domain_type(l, "stock")));
+    assert_true(domain_follows(l->d->kafka->from, l->d->kafka->n_from, lib_domain_type(l, "order")));
+    assert_false(domain_follows(l->d->kafka->from, l->d->kafka->n_from, lib_domain_type(l, "stock")));
     assert_on(l, "Counted", DOMAIN_KAFKA_MADE);
     assert_on(l, "Plain", DOMAIN_KAFKA_AS_IT_IS);
     assert_on(l, "Secret", DOMAIN_KAFKA_NOT);
