@@ -1,6 +1,7 @@
 #include "node.h"
 
 #include "acl.h"
+#include "node_text.h"
 
 #include <errno.h>
 
@@ -199,9 +200,46 @@ void node_drop(struct fs *fs, const struct node *node, uint64_t n) {
         ops->drop(fs, node, n);
 }
 
+/* --- attributes and bytes */
+
+static int render(struct fs *fs, const struct node *node, struct buf *out) {
+    int r = node_kind(node->tag)->ops->render(fs, node, out);
+    return r == 0 && out->oom ? -ENOMEM : r;
+}
+
+int node_render_size(struct fs *fs, const struct node *node, uint64_t *size) {
+    struct buf text = {0};
+    int r = render(fs, node, &text);
+    *size = text.n;
+    buf_free(&text);
+    return r;
+}
+
+static ssize_t rendered_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
+                             size_t n) {
+    int r = 0;
+    ssize_t got = 0;
+    pthread_mutex_lock(&h->lock);
+    if (offset == 0 || h->text.n == 0) {
+        buf_clear(&h->text);
+        r = render(fs, node, &h->text);
+    }
+    if (r == 0)
+        got = read_text(buf_str(&h->text), offset, out, n);
+    pthread_mutex_unlock(&h->lock);
+    return r < 0 ? r : got;
+}
+
 int node_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    const struct node_ops *ops = node_kind(node->tag)->ops;
     *out = (struct node_stat){0};
-    return node_kind(node->tag)->ops->stat(fs, node, out);
+    int r = ops->stat ? ops->stat(fs, node, out) : 0;
+    return r == 0 && ops->render && !out->size ? node_render_size(fs, node, &out->size) : r;
+}
+
+ssize_t node_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n) {
+    const struct node_ops *ops = node_kind(node->tag)->ops;
+    return ops->render ? rendered_read(fs, node, h, offset, out, n) : ops->read(fs, node, h, offset, out, n);
 }
 
 int node_stat_as_parent(struct fs *fs, const struct node *node, struct node_stat *out) {

@@ -28,6 +28,7 @@ struct listing; /* a directory being read: node_dir.h */
 struct node_ops {
     /* Whether an entry with a fixed name is there; NULL: always. */
     bool (*there)(struct fs *fs, const struct node *node);
+    /* NULL: as old as the mount, and of no size but that of `render`. */
     int (*stat)(struct fs *fs, const struct node *node, struct node_stat *out);
     bool costly; /* `stat` is work, which a listing does not do */
 
@@ -49,6 +50,10 @@ struct node_ops {
     int (*open)(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out);
     void (*open_later)(struct fs *fs, const struct node *node, fuse_req_t req);
     ssize_t (*read)(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n);
+    /* Instead of `read`, where there is a handle: appends the whole text of a small file. A read from the beginning
+     * makes it anew, one further on continues in what was made: no reader gets the halves of two versions, and one that
+     * starts again sees news. Its size is the file's where `stat` gives none. */
+    int (*render)(struct fs *fs, const struct node *node, struct buf *out);
     void (*read_later)(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, size_t n, int flags);
     void (*write)(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
                   size_t n);
@@ -112,6 +117,10 @@ bool node_name_is_fixed(struct fs *fs, const struct node *dir, struct str name);
 int node_parent(struct fs *fs, const struct node *dir, struct node *out);
 
 int node_stat(struct fs *fs, const struct node *node, struct node_stat *out);
+/* Of what `render` makes, for a `stat` that has to know first whether that can be made. */
+int node_render_size(struct fs *fs, const struct node *node, uint64_t *size);
+/* `read`, or what `render` makes. */
+ssize_t node_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out, size_t n);
 /* The number that stat(2) shows. */
 fuse_ino_t node_ino(struct fs *fs, const struct node *node);
 /* What the kernel is told. */

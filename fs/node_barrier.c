@@ -50,11 +50,6 @@ const struct node_ops control_ops = {.stat = node_stat_as_parent, .find = barrie
 
 /* --- reading: the handle has what the first read was told, and gives it bit by bit */
 
-static int barrier_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    (void)fs, (void)node, (void)out;
-    return 0;
-}
-
 /* What is left of the text, as far as there is room for it. False when there is no text yet. Once the answer is out the
  * handle may go, and with it the text: what is answered is a copy. */
 static bool barrier_answer(struct handle *h, fuse_req_t req, size_t n) {
@@ -120,4 +115,4 @@ static void barrier_read(struct fs *fs, const struct node *node, struct handle *
     views_barrier(fs->views, timeout, barrier_done, b);
 }
 
-const struct node_ops barrier_ops = {.stat = barrier_stat, .open = text_open, .read_later = barrier_read};
+const struct node_ops barrier_ops = {.open = text_open, .read_later = barrier_read};

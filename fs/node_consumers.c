@@ -21,7 +21,7 @@ int consumer_of_node(struct fs *fs, const struct node *node, struct consumer_inf
 
 /* --- open files */
 
-int consuming_open(struct fs *fs, const struct node *node, const char *file, struct handle **out) {
+int consuming_open(struct fs *fs, const struct node *node, struct handle **out) {
     struct consumer_info info;
     int r = consumer_of_node(fs, node, &info);
     if (r < 0)
@@ -33,12 +33,17 @@ int consuming_open(struct fs *fs, const struct node *node, const char *file, str
         handle_free(h);
         return -ENOMEM;
     }
-    c->file = file;
+    c->file = node_kind(node->tag)->name;
     c->consumer = info;
     polled_init(&c->polled, &fs->polls);
     h->consuming = c;
     *out = h;
     return 0;
+}
+
+static int written_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
+    (void)req, (void)flags;
+    return consuming_open(fs, node, out);
 }
 
 void consuming_free(struct consuming *c) {
@@ -175,16 +180,6 @@ static int consumer_config_render(struct fs *fs, const struct node *node, struct
     return reply_stale(consumers_config(fs->consumers, (uint32_t)node->no, out));
 }
 
-static int consumer_config_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    int r = consumer_stat(fs, node, out);
-    return r < 0 ? r : snapshot_size(consumer_config_render, fs, node, &out->size);
-}
-
-static ssize_t consumer_config_file_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
-                                         char *out, size_t n) {
-    return snapshot_read(consumer_config_render, fs, node, h, offset, out, n);
-}
-
 /* What an object is for. */
 struct taking {
     struct fs *fs;
@@ -217,20 +212,15 @@ static void objects_write(struct fs *fs, const struct node *node, struct handle 
     reply_taken(req, taken);
 }
 
-static int config_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
-    (void)req, (void)flags;
-    return consuming_open(fs, node, "config.json", out);
-}
-
 static void consumer_config_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req,
                                   const char *bytes, size_t n) {
     objects_write(fs, node, h, req, (struct str){bytes, n}, CONSUMER_CONFIG_BYTES, take_config);
 }
 
 const struct node_ops consumer_config_ops = {
-    .stat = consumer_config_stat,
-    .open = config_open,
-    .read = consumer_config_file_read,
+    .stat = consumer_stat,
+    .open = written_open,
+    .render = consumer_config_render,
     .write = consumer_config_write,
     .flush = consuming_flush,
 };
@@ -242,11 +232,6 @@ static int take_nack(void *arg, struct str object) {
     return reply_stale(consumers_nack(t->fs->consumers, t->consumer, object, &t->caller));
 }
 
-static int nack_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
-    (void)req, (void)flags;
-    return consuming_open(fs, node, "nack", out);
-}
-
 static void nack_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
                        size_t n) {
     objects_write(fs, node, h, req, (struct str){bytes, n}, NACK_BYTES, take_nack);
@@ -254,7 +239,7 @@ static void nack_write(struct fs *fs, const struct node *node, struct handle *h,
 
 const struct node_ops consumer_nack_ops = {
     .stat = node_stat_as_parent,
-    .open = nack_open,
+    .open = written_open,
     .read = read_nothing,
     .write = nack_write,
     .flush = consuming_flush,
@@ -278,16 +263,6 @@ static int ack_stat(struct fs *fs, const struct node *node, struct node_stat *ou
     return r;
 }
 
-static ssize_t ack_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                        size_t n) {
-    return snapshot_read(ack_render, fs, node, h, offset, out, n);
-}
-
-static int ack_open(struct fs *fs, const struct node *node, fuse_req_t req, int flags, struct handle **out) {
-    (void)req, (void)flags;
-    return consuming_open(fs, node, "ack", out);
-}
-
 static void ack_write(struct fs *fs, const struct node *node, struct handle *h, fuse_req_t req, const char *bytes,
                       size_t n) {
     struct consuming *c = h->consuming;
@@ -301,8 +276,8 @@ static void ack_write(struct fs *fs, const struct node *node, struct handle *h, 
 
 const struct node_ops consumer_ack_ops = {
     .stat = ack_stat,
-    .open = ack_open,
-    .read = ack_read,
+    .open = written_open,
+    .render = ack_render,
     .write = ack_write,
     .flush = consuming_flush,
 };
@@ -317,14 +292,4 @@ static int lag_render(struct fs *fs, const struct node *node, struct buf *out) {
     return r;
 }
 
-static int lag_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    int r = consumer_stat(fs, node, out);
-    return r < 0 ? r : snapshot_size(lag_render, fs, node, &out->size);
-}
-
-static ssize_t lag_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                        size_t n) {
-    return snapshot_read(lag_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops consumer_lag_ops = {.stat = lag_stat, .open = text_open, .read = lag_read};
+const struct node_ops consumer_lag_ops = {.stat = consumer_stat, .open = text_open, .render = lag_render};

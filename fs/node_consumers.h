@@ -19,7 +19,7 @@ struct consuming {
 };
 
 /* In a new handle. 0, -ESTALE or -ENOMEM. */
-int consuming_open(struct fs *fs, const struct node *node, const char *file, struct handle **out);
+int consuming_open(struct fs *fs, const struct node *node, struct handle **out);
 void consuming_free(struct consuming *c); /* NULL is fine */
 
 /* 0, -ESTALE when it is gone. */

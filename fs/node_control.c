@@ -10,29 +10,9 @@ static int config_render(struct fs *fs, const struct node *node, struct buf *out
     return store_config(fs->store, out);
 }
 
-static int status_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    out->time = fs->started; /* tar minds a file that changes while it is read */
-    return snapshot_size(status_render, fs, node, &out->size);
-}
+const struct node_ops status_ops = {.open = text_open, .render = status_render};
 
-static ssize_t status_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                           size_t n) {
-    return snapshot_read(status_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops status_ops = {.stat = status_stat, .open = text_open, .read = status_read};
-
-static int config_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    out->time = fs->started;
-    return snapshot_size(config_render, fs, node, &out->size);
-}
-
-static ssize_t config_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                           size_t n) {
-    return snapshot_read(config_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops config_ops = {.stat = config_stat, .open = text_open, .read = config_read};
+const struct node_ops config_ops = {.open = text_open, .render = config_render};
 
 static int errors_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     (void)node;

@@ -106,11 +106,6 @@ static int state_stat(struct fs *fs, const struct node *node, struct node_stat *
     return r;
 }
 
-static ssize_t state_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                          size_t n) {
-    return snapshot_read(state_render, fs, node, h, offset, out, n);
-}
-
 /* A range of versions has no state. */
 static bool moment_state_there(struct fs *fs, const struct node *node) {
     return !moment_is_range(fs, node) && folded_there(fs, node);
@@ -121,7 +116,7 @@ const struct node_ops state_ops = {
     .stat = state_stat,
     .costly = true,
     .open = text_open,
-    .read = state_read,
+    .render = state_render,
 };
 
 const struct node_ops moment_state_ops = {
@@ -129,7 +124,7 @@ const struct node_ops moment_state_ops = {
     .stat = state_stat,
     .costly = true,
     .open = text_open,
-    .read = state_read,
+    .render = state_render,
     .hold = moment_hold,
     .drop = moment_drop,
 };

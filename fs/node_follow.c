@@ -38,7 +38,7 @@ static int open_reader(struct fs *fs, const struct node *node, enum reader_kind 
 static int open_kind(struct fs *fs, const struct node *node, enum reader_kind kind, fuse_req_t req,
                      struct handle **out) {
     struct handle *h = NULL;
-    int r = consuming_open(fs, node, kind == READER_PENDING ? "pending" : "follow", &h);
+    int r = consuming_open(fs, node, &h);
     if (r == 0)
         r = open_reader(fs, node, kind, req, &h->consuming->reader);
     /* Now the config does not change any more: was it what this node is for? */

@@ -8,13 +8,7 @@
 
 #include <errno.h>
 
-static int kafka_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    (void)node;
-    out->time = fs->started;
-    return 0;
-}
-
-const struct node_ops kafka_ops = {.stat = kafka_stat};
+const struct node_ops kafka_ops = {0};
 
 /* --- status.json */
 
@@ -23,17 +17,7 @@ static int status_render(struct fs *fs, const struct node *node, struct buf *out
     return kafka_status(store_kafka(fs->store), out);
 }
 
-static int status_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    out->time = fs->started; /* tar minds a file that changes while it is read */
-    return snapshot_size(status_render, fs, node, &out->size);
-}
-
-static ssize_t status_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                           size_t n) {
-    return snapshot_read(status_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops kafka_status_ops = {.stat = status_stat, .open = text_open, .read = status_read};
+const struct node_ops kafka_status_ops = {.open = text_open, .render = status_render};
 
 /* --- parked/ */
 
@@ -72,7 +56,7 @@ static int parked_list(struct fs *fs, const struct node *dir, uint64_t after, st
     return listing_numbered(out, dir, after, &kind, NULL);
 }
 
-const struct node_ops kafka_parked_ops = {.stat = kafka_stat, .find = parked_find, .list = parked_list};
+const struct node_ops kafka_parked_ops = {.find = parked_find, .list = parked_list};
 
 /* --- parked/<position>.json: another try may fail for another reason */
 
@@ -85,7 +69,7 @@ static int event_render_parked(struct fs *fs, const struct node *node, struct bu
 /* As old as the event. */
 static int event_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     struct text_event e;
-    int r = snapshot_size(event_render_parked, fs, node, &out->size);
+    int r = node_render_size(fs, node, &out->size);
     if (r == 0)
         r = text_stat_event(fs->store, node->no, &e);
     if (r == 0) {
@@ -95,12 +79,7 @@ static int event_stat(struct fs *fs, const struct node *node, struct node_stat *
     return r == -ENOENT ? -ESTALE : r;
 }
 
-static ssize_t event_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                          size_t n) {
-    return snapshot_read(event_render_parked, fs, node, h, offset, out, n);
-}
-
-const struct node_ops kafka_parked_event_ops = {.stat = event_stat, .open = text_open, .read = event_read};
+const struct node_ops kafka_parked_event_ops = {.stat = event_stat, .open = text_open, .render = event_render_parked};
 
 /* --- parked/retry/ and parked/skipped/ */
 
@@ -124,5 +103,5 @@ static void parked_take(struct fs *fs, const struct node *dir, const struct node
         fuse_reply_err(req, EPERM);
 }
 
-const struct node_ops kafka_retry_ops = {.stat = kafka_stat, .find = parked_find_moved, .take = parked_take};
-const struct node_ops kafka_skipped_ops = {.stat = kafka_stat, .find = parked_find_moved, .take = parked_take};
+const struct node_ops kafka_retry_ops = {.find = parked_find_moved, .take = parked_take};
+const struct node_ops kafka_skipped_ops = {.find = parked_find_moved, .take = parked_take};

@@ -67,7 +67,7 @@ static int parked_render(struct fs *fs, const struct node *node, struct buf *out
 /* As old as the event. */
 static int parked_event_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     struct text_event e;
-    int r = snapshot_size(parked_render, fs, node, &out->size);
+    int r = node_render_size(fs, node, &out->size);
     if (r == 0)
         r = text_stat_event(fs->store, ino_position(*node), &e);
     if (r == 0)
@@ -75,12 +75,7 @@ static int parked_event_stat(struct fs *fs, const struct node *node, struct node
     return r == -ENOENT ? -ESTALE : r;
 }
 
-static ssize_t parked_event_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                                 size_t n) {
-    return snapshot_read(parked_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops parked_event_ops = {.stat = parked_event_stat, .open = text_open, .read = parked_event_read};
+const struct node_ops parked_event_ops = {.stat = parked_event_stat, .open = text_open, .render = parked_render};
 
 /* --- retry/ and skipped/ */
 

@@ -89,16 +89,10 @@ static int parked_render(struct fs *fs, const struct node *node, struct buf *out
 static int parked_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     struct consumer_parked p;
     int r = reply_stale(consumers_parked_by_id(fs->consumers, node->no, &p));
-    if (r < 0)
-        return r;
-    out->time = p.time;
-    return snapshot_size(parked_render, fs, node, &out->size);
-}
-
-static ssize_t parked_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                           size_t n) {
-    return snapshot_read(parked_render, fs, node, h, offset, out, n);
+    if (r == 0)
+        out->time = p.time;
+    return r;
 }
 
 const struct node_ops consumer_parked_event_ops = {
-    .stat = parked_stat, .costly = true, .open = text_open, .read = parked_read};
+    .stat = parked_stat, .costly = true, .open = text_open, .render = parked_render};

@@ -111,33 +111,6 @@ bool name_without_json(struct str name, struct str *out) {
     return true;
 }
 
-ssize_t snapshot_read(text_render *render, struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
-                      char *out, size_t n) {
-    int r = 0;
-    ssize_t got = 0;
-    pthread_mutex_lock(&h->lock);
-    if (offset == 0 || h->text.n == 0) {
-        buf_clear(&h->text);
-        r = render(fs, node, &h->text);
-        if (r == 0 && h->text.oom)
-            r = -ENOMEM;
-    }
-    if (r == 0)
-        got = read_text(buf_str(&h->text), offset, out, n);
-    pthread_mutex_unlock(&h->lock);
-    return r < 0 ? r : got;
-}
-
-int snapshot_size(text_render *render, struct fs *fs, const struct node *node, uint64_t *size) {
-    struct buf text = {0};
-    int r = render(fs, node, &text);
-    if (r == 0 && text.oom)
-        r = -ENOMEM;
-    *size = text.n;
-    buf_free(&text);
-    return r;
-}
-
 ssize_t read_text(struct str text, uint64_t offset, char *out, size_t n) {
     if (offset >= text.n)
         return 0;
@@ -170,9 +143,4 @@ static int version_stat(struct fs *fs, const struct node *node, struct node_stat
     return 0;
 }
 
-static ssize_t version_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                            size_t n) {
-    return snapshot_read(version_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops version_ops = {.stat = version_stat, .open = text_open, .read = version_read};
+const struct node_ops version_ops = {.stat = version_stat, .open = text_open, .render = version_render};

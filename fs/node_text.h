@@ -1,5 +1,4 @@
-/* Text that is read through a handle. Small files are rendered as a whole and shown as they were when the reader
- * began; streams are read with a cursor. */
+/* Text that is read through a handle. Small files are rendered as a whole (node.h); streams are read with a cursor. */
 #ifndef ESFS_NODE_TEXT_H
 #define ESFS_NODE_TEXT_H
 
@@ -18,15 +17,6 @@ ssize_t range_read(struct fs *fs, uint64_t aggregate, uint64_t from, uint64_t to
 
 /* The name without ".json". False when it has no such end, or nothing before it. */
 bool name_without_json(struct str name, struct str *out);
-
-/* Appends the file's text. 0 or a negative errno. */
-typedef int text_render(struct fs *fs, const struct node *node, struct buf *out);
-
-/* A read from the beginning renders the text anew, one further on continues in what was rendered: no reader gets
- * the halves of two versions, and one that starts again sees news. */
-ssize_t snapshot_read(text_render *render, struct fs *fs, const struct node *node, struct handle *h, uint64_t offset,
-                      char *out, size_t n);
-int snapshot_size(text_render *render, struct fs *fs, const struct node *node, uint64_t *size);
 
 /* `there` of what the domain makes of an aggregate: its type is one of the domain's. */
 bool folded_there(struct fs *fs, const struct node *node);

@@ -93,17 +93,7 @@ static int status_render(struct fs *fs, const struct node *node, struct buf *out
     return reply_stale(views_status(fs->views, ino_view(*node), out));
 }
 
-static int status_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    out->time = fs->started; /* tar minds a file that changes while it is read */
-    return snapshot_size(status_render, fs, node, &out->size);
-}
-
-static ssize_t status_read(struct fs *fs, const struct node *node, struct handle *h, uint64_t offset, char *out,
-                           size_t n) {
-    return snapshot_read(status_render, fs, node, h, offset, out, n);
-}
-
-const struct node_ops view_status_ops = {.stat = status_stat, .open = text_open, .read = status_read};
+const struct node_ops view_status_ops = {.open = text_open, .render = status_render};
 
 /* --- .rebuild: whatever is written to it */
 

@@ -326,7 +326,7 @@ static void read_now(fuse_req_t req, const struct node *node, struct handle *h, 
     char *bytes = malloc(n ? n : 1);
     ssize_t got = bytes ? 0 : -ENOMEM;
     if (bytes)
-        got = node_kind(node->tag)->ops->read(fs_of(req), node, h, (uint64_t)offset, bytes, n);
+        got = node_read(fs_of(req), node, h, (uint64_t)offset, bytes, n);
     if (got < 0)
         fuse_reply_err(req, reply_errno(got));
     else

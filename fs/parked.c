@@ -33,12 +33,7 @@ int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fu
     return 0;
 }
 
-static int moved_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    (void)fs, (void)node, (void)out;
-    return 0;
-}
-
-const struct node_ops moved_event_ops = {.stat = moved_stat, .read = read_nothing};
+const struct node_ops moved_event_ops = {.read = read_nothing};
 
 /* --- moving */
 
