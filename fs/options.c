@@ -167,27 +167,22 @@ static int pass_on(struct options *o, const char *option) {
     return r;
 }
 
-static const char *value_of(const char *option, const char *name) {
-    size_t n = strlen(name);
-    return strncmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
-}
-
 static int read_option(struct options *o, const char *option, struct err *err) {
     const char *value;
     int r = options_kafka_read(&o->kafka, option, err);
     if (r != OPTION_OTHER)
         return r;
-    if ((value = value_of(option, "durability")))
+    if ((value = option_value(option, "durability")))
         return read_durability(o, value, err);
-    if ((value = value_of(option, "loglevel")))
+    if ((value = option_value(option, "loglevel")))
         return read_loglevel(o, value, err);
-    if ((value = value_of(option, "max_command")))
+    if ((value = option_value(option, "max_command")))
         return read_max_command(o, value, err);
-    if ((value = value_of(option, "domain")))
+    if ((value = option_value(option, "domain")))
         return read_domain(o, value, err);
-    if ((value = value_of(option, "snapshot_every")))
+    if ((value = option_value(option, "snapshot_every")))
         return read_snapshot_every(o, value, err);
-    if ((value = value_of(option, "states")))
+    if ((value = option_value(option, "states")))
         return read_states(o, value, err);
     if (strcmp(option, "root_allowed") == 0) {
         o->engine.ownership.root_allowed = true;

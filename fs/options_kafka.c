@@ -73,7 +73,7 @@ static int read_flush(struct options_kafka *o, const char *value, struct err *er
     return 0;
 }
 
-static const char *value_of(const char *option, const char *name) {
+const char *option_value(const char *option, const char *name) {
     size_t n = strlen(name);
     return strncmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
 }
@@ -92,19 +92,19 @@ static int without_value(const char *option, struct err *err) {
 
 int options_kafka_read(struct options_kafka *o, const char *option, struct err *err) {
     const char *value;
-    if ((value = value_of(option, "kafka")))
+    if ((value = option_value(option, "kafka")))
         return read_brokers(o, value, err);
-    if ((value = value_of(option, "kafka-config")))
+    if ((value = option_value(option, "kafka-config")))
         return read_config(o, value, err);
-    if ((value = value_of(option, "kafka-topic")))
+    if ((value = option_value(option, "kafka-topic")))
         return keep(&o->topic, "kafka-topic", value, err);
-    if ((value = value_of(option, "kafka-mode")))
+    if ((value = option_value(option, "kafka-mode")))
         return read_mode(o, value, err);
-    if ((value = value_of(option, "kafka-filter")))
+    if ((value = option_value(option, "kafka-filter")))
         return read_filter(o, value);
-    if ((value = value_of(option, "kafka-since")))
+    if ((value = option_value(option, "kafka-since")))
         return keep(&o->since, "kafka-since", value, err);
-    if ((value = value_of(option, "kafka-flush")))
+    if ((value = option_value(option, "kafka-flush")))
         return read_flush(o, value, err);
     return without_value(option, err);
 }

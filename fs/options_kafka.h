@@ -14,6 +14,9 @@ struct options_kafka { /* zero-initialise to start */
 
 enum { OPTION_OTHER = 1 };
 
+/* The value of NAME=VALUE; NULL when the option has another name. */
+const char *option_value(const char *option, const char *name);
+
 /* One option, as NAME=VALUE. 0; OPTION_OTHER when it is not one of these; or a negative errno, in words for what a
  * person typed wrong. */
 int options_kafka_read(struct options_kafka *o, const char *option, struct err *err);

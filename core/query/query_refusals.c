@@ -10,9 +10,9 @@
 
 #define SHOWN_BYTES 256 /* of what was asked; a file name is not longer */
 
-int query_refusals_init(struct query_refusals *r) {
+void query_refusals_init(struct query_refusals *r) {
     *r = (struct query_refusals){0};
-    return -pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->lock, NULL);
 }
 
 void query_refusals_deinit(struct query_refusals *r) {

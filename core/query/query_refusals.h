@@ -18,7 +18,7 @@ struct query_refusals {
     size_t n;
 };
 
-int query_refusals_init(struct query_refusals *r); /* 0 or a negative errno */
+void query_refusals_init(struct query_refusals *r);
 void query_refusals_deinit(struct query_refusals *r);
 
 /* `asked` is what was given: a file name without ".json", or with `json` the parameters, of which the beginning is
