@@ -1,5 +1,6 @@
 /* esfs: mounts an event store. */
 #include "daemon.h"
+#include "device.h"
 #include "fs.h"
 #include "logger.h"
 #include "ops.h"
@@ -104,11 +105,14 @@ static int mount_session(struct mount *m, struct err *err) {
     m->session = fuse_session_new(&m->options.fuse, &fs_ops, sizeof fs_ops, &m->fs);
     if (!m->session)
         return err_set(err, EINVAL, "%s: cannot be mounted so", m->options.mountpoint);
-    if (fuse_session_mount(m->session, m->options.mountpoint) == 0)
+    int r = fuse_session_mount(m->session, m->options.mountpoint) == 0 ? 0 : -EIO;
+    if (r == 0 && (r = device_attach(m->session)) < 0)
+        fuse_session_unmount(m->session);
+    if (r == 0)
         return 0;
     fuse_session_destroy(m->session);
     m->session = NULL;
-    return err_set(err, EIO, "%s: cannot be mounted", m->options.mountpoint);
+    return err_set(err, -r, "%s: cannot be mounted", m->options.mountpoint);
 }
 
 /* Without a domain there is nothing to load, and a terminal that goes away is no reason to end. */

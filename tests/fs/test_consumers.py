@@ -565,7 +565,9 @@ def test_a_mount_ends_under_those_who_wait(mount):
     mount.start()
 
 
-def test_a_mount_that_is_detached_ends_with_its_last_reader(mount):
+@pytest.mark.parametrize("_again", range(1 if lib.SLOW else 20))
+def test_a_mount_that_is_detached_ends_with_its_last_reader(mount, _again):
+    """Many times: in one of thirty the daemon reads the device in the very instant the mount goes."""
     path = consumer(mount, "c")
     process = lib.start(["cat", os.path.join(path, "follow")], stdout=subprocess.DEVNULL)
     lib.wait_until(lambda: waiting(process) == 1, what="cat to wait")
