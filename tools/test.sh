@@ -85,6 +85,9 @@ check() {
   count "$log.json"
 }
 
+# Tests of a mount wait for it more than they compute.
+mounts_at_once=$(($(nproc) + 1))
+
 part_gate() {
   build gcc --buildtype=release -Dbench=true || return 0
   check gcc --suite lint --suite unit
@@ -94,22 +97,19 @@ part_fs() {
   build gcc --buildtype=release -Dbench=true || return 0
   local more=(--suite crash --suite faults --suite kafka)
   [ -z "$quick" ] || more=()
-  check gcc --suite fs "${more[@]}"
+  check gcc --num-processes "$mounts_at_once" --suite fs "${more[@]}"
 }
-
-# Sanitized daemons are waited for more than they compute.
-sanitized_at_once=$(($(nproc) + 1))
 
 part_asan() {
   CC=clang CXX=clang++ build asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
     -Dbench=true -Dfuzz=true || return 0
   ESFS_CYCLES=$((ESFS_CYCLES < 10 ? ESFS_CYCLES : 10)) check asan --timeout-multiplier 3 \
-    --num-processes "$sanitized_at_once" --suite unit --suite fuzz --suite fs --suite crash --suite faults
+    --num-processes "$mounts_at_once" --suite unit --suite fuzz --suite fs --suite crash --suite faults
 }
 
 part_tsan() {
   build tsan --buildtype=debugoptimized -Db_sanitize=thread || return 0
-  check tsan --timeout-multiplier 3 --suite threads --num-processes "$sanitized_at_once"
+  check tsan --timeout-multiplier 3 --suite threads --num-processes "$mounts_at_once"
 }
 
 packages_install "${build_packages[@]}" "${test_packages[@]}"
