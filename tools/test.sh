@@ -86,7 +86,7 @@ check() {
 }
 
 # Tests of a mount wait for it more than they compute.
-mounts_at_once=$(($(nproc) + 1))
+mounts_at_once=$((2 * $(nproc)))
 
 part_gate() {
   build gcc --buildtype=release -Dbench=true || return 0
