@@ -47,6 +47,7 @@ struct sequencer {
     bool building;               /* somebody has the decider and the next flight in his hands */
     size_t turn;                 /* of the flights */
     size_t expected;             /* groups of which the last job has not been taken */
+    bool leaving; /* sequencer_free() waits for the one who is alone */
     bool stopping, builder_gone;
 
     atomic_bool failed, no_room;
@@ -469,7 +470,8 @@ static void do_alone(struct sequencer *s) {
     pthread_mutex_lock(&s->lock);
     s->handed = NULL;
     s->alone = false;
-    pthread_cond_broadcast(&s->queue_moved);
+    if (s->first || s->building || s->leaving)
+        pthread_cond_broadcast(&s->queue_moved);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -532,6 +534,7 @@ void sequencer_free(struct sequencer *s) {
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
+    s->leaving = true;
     while (s->alone)
         pthread_cond_wait(&s->queue_moved, &s->lock);
     s->stopping = true;
