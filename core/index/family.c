@@ -106,8 +106,38 @@ static int chunk_seek(struct db *db, uint32_t type_no, uint64_t offset, bool bac
     return r;
 }
 
+static bool is_by_position(struct str key) {
+    uint32_t type_no;
+    uint64_t position;
+    return key_chunk_read(key, &type_no, &position) == 0 && type_no == KEY_BY_POSITION;
+}
+
 int family_chunk_at(struct db *db, uint32_t type_no, uint64_t offset, struct index_chunk *out, struct err *err) {
     return chunk_seek(db, type_no, offset, true, out, err);
+}
+
+int family_chunks(struct db *db, uint64_t position, uint64_t until, struct index_chunk *out, size_t n,
+                  struct err *err) {
+    struct key key = key_chunk(KEY_BY_POSITION, position), upper = key_chunk(KEY_BY_POSITION, UINT64_MAX);
+    struct db_iter *it =
+        db_iter_new(db, DB_DERIVED, &(struct db_iter_options){.upper = key_str(&upper), .fill_cache = true});
+    if (!it)
+        return -ENOMEM;
+    struct db_pair pair;
+    size_t got = 0;
+    int r = db_iter_seek_back(it, key_str(&key), &pair, err);
+    if (r == 0 && !is_by_position(pair.key)) /* nothing begins as early as that */
+        r = db_iter_seek(it, key_str(&key), &pair, err);
+    while (r == 0 && got < n && is_by_position(pair.key)) {
+        out[got] = (struct index_chunk){0};
+        r = value_read_chunk(pair.value, &out[got]) < 0 ? family_damaged(pair.key, err) : 0;
+        if (r < 0 || out[got++].first_position >= until)
+            break;
+        if (got < n)
+            r = db_iter_next(it, &pair, err);
+    }
+    db_iter_free(it);
+    return r < 0 ? r : (int)got;
 }
 
 int family_chunk_from(struct db *db, uint32_t type_no, uint64_t offset, struct index_chunk *out, struct err *err) {

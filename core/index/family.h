@@ -19,6 +19,9 @@ int family_listing(struct db *db, uint32_t type_no, uint64_t from, uint64_t belo
 /* The last chunk of a file that begins at or before an offset; the first that begins at or behind it. */
 int family_chunk_at(struct db *db, uint32_t type_no, uint64_t offset, struct index_chunk *out, struct err *err);
 int family_chunk_from(struct db *db, uint32_t type_no, uint64_t offset, struct index_chunk *out, struct err *err);
+/* Up to n chunks in the order of the log: from the last one that begins at or before a position, or the first of all,
+ * to the first one that begins at or behind `until`. Their offsets mean nothing. Returns how many. */
+int family_chunks(struct db *db, uint64_t position, uint64_t until, struct index_chunk *out, size_t n, struct err *err);
 
 /* The runs of a stream. */
 struct family_stream {

@@ -330,7 +330,8 @@ int index_open_sized(struct index **out, struct db *db, const uint8_t *store_id,
         return -ENOMEM;
     int r = types_init(&ix->types);
     ix->entries = entry_cache_new();
-    if (r == 0 && !ix->entries)
+    ix->chunks = chunk_cache_new();
+    if (r == 0 && (!ix->entries || !ix->chunks))
         r = -ENOMEM;
     if (r == 0)
         r = family_load(ix, err);
@@ -367,6 +368,7 @@ void index_close(struct index *ix) {
     free(ix->windows);
     decoded_free(&ix->decoded);
     entry_cache_free(ix->entries);
+    chunk_cache_free(ix->chunks);
     schemas_free(&ix->schemas);
     skips_free(&ix->skips);
     types_free(&ix->types);

@@ -2,6 +2,7 @@
 #ifndef ESFS_INDEX_PRIVATE_H
 #define ESFS_INDEX_PRIVATE_H
 
+#include "chunk_cache.h"
 #include "decoded.h"
 #include "entry_cache.h"
 #include "family.h"
@@ -26,6 +27,7 @@ struct index {
     struct decoded decoded; /* of the thread that applies */
     struct window *open;    /* likewise: the last of windows, which others only read */
     struct entry_cache *entries;
+    struct chunk_cache *chunks;
 
     pthread_rwlock_t lock; /* guards what follows, and the counts in types */
     struct types types;

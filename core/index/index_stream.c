@@ -317,6 +317,23 @@ static bool position_search(const struct window *w, uint64_t position, struct in
     return low > 0;
 }
 
+/* The chunk that holds a position of the family, by way of its page. When that is not known to the end, as the chunk is
+ * the family's last or the page has too many, it is sought by itself. */
+static int chunk_older(struct index *ix, uint64_t position, struct index_chunk *out, struct err *err) {
+    struct index_chunk page[CHUNK_PAGE_MAX];
+    uint64_t first = chunk_cache_first(position);
+    if (chunk_cache_get(ix->chunks, position, out))
+        return 0;
+    int n = family_chunks(ix->db, first, first + CHUNK_PAGE_POSITIONS, page, CHUNK_PAGE_MAX, err);
+    if (n < 0)
+        return n;
+    if (n > 1)
+        chunk_cache_put(ix->chunks, first, page, (size_t)n);
+    if (n > 0 && chunk_cache_get(ix->chunks, position, out))
+        return 0;
+    return family_chunk_at(ix->db, KEY_BY_POSITION, position, out, err);
+}
+
 int index_chunk_of(struct index *ix, uint64_t position, struct index_chunk *out, struct err *err) {
     bool found = false;
     pthread_rwlock_rdlock(&ix->lock);
@@ -326,7 +343,7 @@ int index_chunk_of(struct index *ix, uint64_t position, struct index_chunk *out,
     pthread_rwlock_unlock(&ix->lock);
     if (past || found)
         return past ? INDEX_NONE : 0;
-    int r = family_chunk_at(ix->db, KEY_BY_POSITION, position, out, err);
+    int r = chunk_older(ix, position, out, err);
     if (r == DB_NOT_FOUND)
         return err_set(err, EUCLEAN, "the index lacks position %llu: make it again from the log",
                        (unsigned long long)position);

@@ -47,7 +47,7 @@ struct sequencer {
     bool building;               /* somebody has the decider and the next flight in his hands */
     size_t turn;                 /* of the flights */
     size_t expected;             /* groups of which the last job has not been taken */
-    bool leaving; /* sequencer_free() waits for the one who is alone */
+    bool leaving;                /* sequencer_free() waits for the one who is alone */
     bool stopping, builder_gone;
 
     atomic_bool failed, no_room;

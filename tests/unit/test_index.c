@@ -162,6 +162,34 @@ static void check_log(struct index *ix, const struct story *s) {
     log_free(log);
 }
 
+/* What has been asked before must not say less, or something else, once more of the log is in the family. */
+static void chunks_are_found_by_position_while_the_family_grows(void **state) {
+    (void)state;
+    struct story s;
+    story_begin(&s, 12);
+    struct index *ix = open_index(&s, false);
+    uint64_t random = 7;
+    for (int i = 0; i < 150; i++) {
+        story_block(&s, 40, ix);
+        assert_int_equal(index_settle(ix, NULL), 0);
+        for (int k = 0; k < 40; k++) {
+            random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+            uint64_t position = k == 0 ? s.n_events : 1 + (random >> 33) % s.n_events;
+            struct log *log =
+                log_new(s.db, ix); /* which knows no chunk yet, and refuses one that is not the position's */
+            struct log_chunk *chunk;
+            assert_int_equal(log_chunk_at(log, position, &chunk, NULL), 0);
+            log_chunk_release(chunk);
+            log_free(log);
+        }
+    }
+    struct index_chunk c;
+    assert_true(s.n_events > 3 * CHUNK_PAGE_POSITIONS);
+    assert_int_equal(index_chunk_of(ix, s.n_events + 1, &c, NULL), INDEX_NONE);
+    index_close(ix);
+    story_end(&s);
+}
+
 static void commands_may_have_any_number_of_events(void **state) {
     (void)state;
     static const uint32_t counts[] = {0, 300, 0, 0, 1, 2, 1, 0, 300, 1, 2, 0};
@@ -510,6 +538,7 @@ int main(void) {
         cmocka_unit_test(read_only_keeps_windows_in_memory),
         cmocka_unit_test(the_family_is_a_function_of_the_log),
         cmocka_unit_test(one_long_stream_has_many_runs),
+        cmocka_unit_test(chunks_are_found_by_position_while_the_family_grows),
         cmocka_unit_test(commands_may_have_any_number_of_events),
         cmocka_unit_test(a_command_without_events_is_found_with_its_aggregates_version),
         cmocka_unit_test(schemas_come_in_order),
