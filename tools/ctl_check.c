@@ -10,8 +10,10 @@ static void domain_print(const struct domain *d) {
         commands += d->types[i].n_commands;
         events += d->types[i].n_events;
     }
-    printf("%s: sound: types: %zu, commands: %zu, events: %zu, schemas: %zu, views: %zu, queries: %zu\n",
-           d->directory.p, d->n_types, commands, events, d->n_schemas, d->n_views, d->n_queries);
+    printf("%s: sound: types: %zu, commands: %zu, events: %zu, schemas: %zu, views: %zu, queries: %zu, "
+           "rules of kafka.lua: %zu\n",
+           d->directory.p, d->n_types, commands, events, d->n_schemas, d->n_views, d->n_queries,
+           d->kafka ? d->kafka->n_on : 0);
 }
 
 static int lint_print(const struct domain *d) {

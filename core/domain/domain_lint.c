@@ -44,6 +44,32 @@ static void view_lint(const struct domain_view *v, struct buf *out) {
     buf_printf(out, "%s: no type that it follows declares an event: nothing will ever be in it\n", v->file.p);
 }
 
+/* Functions are given events that are in the newest version, and a retired one is in none. */
+static bool is_retired(const struct domain_kafka *k, struct str event) {
+    for (size_t i = 0; i < k->n_from; i++) {
+        const struct domain_event *e = domain_event(k->from[i], event);
+        if (e && !e->retired)
+            return false;
+    }
+    return true;
+}
+
+static void kafka_lint(const struct domain_kafka *k, struct buf *out) {
+    bool published = false, declared = false;
+    for (size_t i = 0; i < k->n_on; i++) {
+        const struct domain_kafka_on *on = &k->on[i];
+        published |= on->how != DOMAIN_KAFKA_NOT;
+        if (on->how == DOMAIN_KAFKA_MADE && !str_eq(on->name, STR("*")) && is_retired(k, on->name))
+            buf_printf(out, "%s: on.%s: the event is retired: the function never runs\n", k->file.p, on->name.p);
+    }
+    for (size_t i = 0; i < k->n_from; i++)
+        declared |= k->from[i]->n_events > 0;
+    if (!published)
+        buf_printf(out, "%s: on: all that it names is false: nothing will ever be published\n", k->file.p);
+    else if (!declared)
+        buf_printf(out, "%s: no type that it follows declares an event: nothing will ever be published\n", k->file.p);
+}
+
 int domain_lint(const struct domain *d, struct buf *out) {
     const struct domain_files *files = &d->own->files;
     int r = 0;
@@ -55,6 +81,8 @@ int domain_lint(const struct domain *d, struct buf *out) {
             r = event_lint(d, &d->types[i], &d->types[i].events[j], out);
     for (size_t i = 0; i < d->n_views; i++)
         view_lint(&d->views[i], out);
+    if (d->kafka)
+        kafka_lint(d->kafka, out);
     for (size_t i = 0; i < files->n; i++)
         if (files->items[i].kind == DOMAIN_LIBRARY && !files->items[i].required)
             buf_printf(out, "%s: a library that nobody requires\n", files->items[i].path.p);

@@ -1,5 +1,7 @@
 """`esfsctl check DIR`: what is refused is said on stderr, what looks forgotten on stdout, and the exit status tells."""
 
+import pytest
+
 import lib
 
 ORDER = """return {
@@ -25,8 +27,43 @@ def check(*arguments):
 def test_a_sound_domain(tmp_path):
     done = check(domain(tmp_path))
     assert done.rc == 0, done
-    assert done.out == f"{tmp_path}: sound: types: 1, commands: 1, events: 1, schemas: 1, views: 0, queries: 0\n"
+    assert done.out == (f"{tmp_path}: sound: types: 1, commands: 1, events: 1, schemas: 1, views: 0, queries: 0, "
+                        "rules of kafka.lua: 0\n")
     assert done.err == ""
+
+
+def test_kafka_lua_is_read_and_counted(tmp_path):
+    domain(tmp_path)
+    (tmp_path / "kafka.lua").write_text('return { on = { Placed = function(data) return data end, ["*"] = false } }')
+    done = check(tmp_path)
+    assert (done.rc, done.err) == (0, ""), done
+    assert done.out.endswith(", queries: 0, rules of kafka.lua: 2\n"), done
+    (tmp_path / "kafka.lua").write_text("return {}")
+    assert check(tmp_path).out.endswith(", rules of kafka.lua: 1\n"), "that is all events as they are"
+
+
+@pytest.mark.parametrize("text, says", [
+    ("return {\n  on =\n}", "kafka.lua:3: unexpected symbol near '}'"),
+    ("return 7", "kafka.lua: "),
+    ("return { form = {} }", "kafka.lua: form: unknown member, did you mean from?"),
+    ('return { from = { "ordre" } }', "kafka.lua: from: there is no type ordre, did you mean order?"),
+    ("return { on = { Paid = true } }", "kafka.lua: on.Paid: no type that it follows declares this event"),
+    ("return { on = { Placed = 1 } }", "kafka.lua: on.Placed: must be true, false, or a function(data, e)"),
+    ('local n = 0\nreturn { on = { Placed = function(data) n = n + 1 return data end } }', "kafka.lua:2: "),
+    ('return require "words"', "kafka.lua:1: "),
+])
+def test_a_kafka_lua_that_is_broken_is_refused(tmp_path, text, says):
+    (domain(tmp_path) / "kafka.lua").write_text(text)
+    done = check(tmp_path)
+    assert (done.rc, done.out) == (1, ""), done
+    assert done.err.startswith(f"esfsctl check: {says}"), done
+
+
+def test_a_kafka_lua_that_publishes_nothing_looks_forgotten(tmp_path):
+    (domain(tmp_path) / "kafka.lua").write_text("return { on = { Placed = false } }")
+    done = check(tmp_path)
+    assert (done.rc, done.err) == (1, ""), done
+    assert done.out == "kafka.lua: on: all that it names is false: nothing will ever be published\n"
 
 
 def test_what_looks_forgotten_is_listed(tmp_path):

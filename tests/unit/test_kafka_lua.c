@@ -127,6 +127,36 @@ static void its_hash_changes_with_what_it_depends_on(void **state) {
     assert_memory_not_equal(before, l->d->kafka->hash, sizeof before);
 }
 
+static void assert_lint(struct lib_domain *l, const char *kafka_lua, const char *want) {
+    struct buf lines = {0};
+    lib_domain_put(l, "kafka.lua", kafka_lua);
+    lib_domain_reload(l);
+    assert_int_equal(domain_lint(l->d, &lines), 0);
+    buf_put_char(&lines, 0);
+    assert_string_equal(lines.p, want);
+    buf_free(&lines);
+}
+
+static void lint_says_what_is_never_published(void **state) {
+    struct lib_domain *l = *state;
+    const char *evolve = "evolve = function() end";
+    char text[200];
+    snprintf(text, sizeof text, "return { events = { Gone = { retired = true, reason = 'x' }, Both = { %s } } }",
+             evolve);
+    lib_domain_put(l, "aggregates/order.lua", text);
+    lib_domain_put(l, "aggregates/stock.lua", "return { events = { Both = { retired = true, reason = 'x' } } }");
+    lib_domain_put(l, "aggregates/idle.lua", "return {}");
+    assert_lint(l, "return {}", "");
+    assert_lint(l, "return { on = { Gone = true, Both = function(d) return d end, ['*'] = function(d) return d end } }",
+                "");
+    assert_lint(l, "return { on = { Gone = function(d) return d end, Both = true } }",
+                "kafka.lua: on.Gone: the event is retired: the function never runs\n");
+    assert_lint(l, "return { on = { Gone = false, ['*'] = false } }",
+                "kafka.lua: on: all that it names is false: nothing will ever be published\n");
+    assert_lint(l, "return { from = { 'idle' } }",
+                "kafka.lua: no type that it follows declares an event: nothing will ever be published\n");
+}
+
 /* --- the publisher */
 
 struct fixture {
@@ -373,6 +403,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(it_says_how_each_event_is_published, setup, teardown),
         cmocka_unit_test_setup_teardown(what_makes_no_sense_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(its_hash_changes_with_what_it_depends_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(lint_says_what_is_never_published, setup, teardown),
         cmocka_unit_test(events_become_none_one_or_several_messages),
         cmocka_unit_test(what_it_fails_on_is_parked_and_waits_for_a_better_one),
         cmocka_unit_test(a_message_whose_data_is_nil_is_a_fault),
