@@ -94,7 +94,7 @@ static int prepare(struct kafka *k, struct err *err) {
     struct domain *d = store_domain(k->store);
     r = filters_check(k, d, err);
     if (r == 0)
-        r = kafka_rules_new(&k->rules, k->store, d, err);
+        r = kafka_rules_new(&k->rules, d, err);
     domain_unref(d);
     if (r == 0)
         since_tell(k);
@@ -146,7 +146,7 @@ void kafka_adopt(struct kafka *k, struct domain *d) {
     struct err err = {0};
     if (!k)
         return;
-    int r = kafka_rules_new(&rules, k->store, d, &err);
+    int r = kafka_rules_new(&rules, d, &err);
     if (r < 0) {
         store_report(k->store, "kafka.lua: what ran before goes on", &err);
         return;

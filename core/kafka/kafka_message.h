@@ -25,6 +25,11 @@ struct kafka_message {
     size_t bytes; /* about what it takes while it is under way */
 };
 
+/* The part that the i-th, from 0, of n messages of an event is. */
+static inline size_t kafka_message_part(size_t i, size_t n) {
+    return n > 1 ? i + 1 : 0;
+}
+
 /* Of an event, complete. `part`: 0, or the number, from 1, among several messages that an event has become; then it
  * stands behind the id, after a `-`. What it points to lives in the arena, or as long as the event's strings. 0,
  * -ENOMEM, or -EUCLEAN when the event's meta is none. */

@@ -3,7 +3,6 @@
 #include "array.h"
 #include "fold_private.h"
 #include "name.h"
-#include "store_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,10 +14,11 @@ struct kafka_rules {
     struct folder *folder;
     struct event *list;
     size_t n, cap;
+    struct script_fault fault;
 };
 
-int kafka_rules_new(struct kafka_rules **out, struct store *store, struct domain *d, struct err *err) {
-    const struct folder_options options = {.source = {store->index, store->log, home_id(store->home)}, .db = store->db};
+int kafka_rules_new(struct kafka_rules **out, struct domain *d, struct err *err) {
+    static const struct folder_options nothing = {0}; /* only upcasts run, which see the event alone */
     *out = NULL;
     if (!d || !d->kafka)
         return 0;
@@ -28,7 +28,7 @@ int kafka_rules_new(struct kafka_rules **out, struct store *store, struct domain
     r->domain = domain_ref(d);
     r->says = d->kafka;
     int e = domain_vm_new(&r->vm, d, err);
-    if (e == 0 && !(r->folder = folder_new(r->vm, &options)))
+    if (e == 0 && !(r->folder = folder_new(r->vm, &nothing)))
         e = err_set(err, ENOMEM, "out of memory");
     if (e < 0)
         kafka_rules_free(r);
@@ -118,7 +118,8 @@ static int event_apply(struct kafka_rules *r, const struct domain_type *t, const
     return rc;
 }
 
-static int fault_words(const struct kafka_rules *r, const struct script_fault *fault, struct err *why) {
+static int fault_words(const struct kafka_rules *r, struct err *why) {
+    const struct script_fault *fault = &r->fault;
     if (fault->file[0] && fault->line)
         err_set(why, EIO, "%s:%d: %s", fault->file, fault->line, fault->text);
     else
@@ -128,18 +129,22 @@ static int fault_words(const struct kafka_rules *r, const struct script_fault *f
 
 int kafka_rules_apply(struct kafka_rules *r, const struct event *e, const struct event **out, size_t *n,
                       struct err *why) {
-    struct script_fault fault = {0};
     *out = e;
     *n = 1;
     if (!r)
         return 0;
     folder_reset(r->folder);
     r->n = 0;
+    r->fault = (struct script_fault){0};
     const struct domain_type *t = domain_type(r->domain, e->aggregate_type);
-    int rc = t && domain_follows(r->says->from, r->says->n_from, t) ? event_apply(r, t, e, &fault) : 0;
+    int rc = t && domain_follows(r->says->from, r->says->n_from, t) ? event_apply(r, t, e, &r->fault) : 0;
     *out = r->list;
     *n = rc == 0 ? r->n : 0;
     if (rc == SCRIPT_FAILED)
-        return fault_words(r, &fault, why);
-    return rc < 0 ? err_set(why, -rc, "%s: %s", r->says->file.p, fault.text[0] ? fault.text : strerror(-rc)) : 0;
+        return fault_words(r, why);
+    return rc < 0 ? err_set(why, -rc, "%s: %s", r->says->file.p, r->fault.text[0] ? r->fault.text : strerror(-rc)) : 0;
+}
+
+const struct script_fault *kafka_rules_fault(const struct kafka_rules *r) {
+    return &r->fault;
 }

@@ -6,11 +6,11 @@
 #include "event.h"
 
 struct kafka_rules;
-struct store;
+struct script_fault;
 
 /* *out is NULL when the domain has no kafka.lua (or is NULL itself): everything is published as it is. Takes a
  * reference of the domain. 0 or a negative errno in words. */
-int kafka_rules_new(struct kafka_rules **out, struct store *store, struct domain *d, struct err *err);
+int kafka_rules_new(struct kafka_rules **out, struct domain *d, struct err *err);
 void kafka_rules_free(struct kafka_rules *r); /* NULL is fine, also for what follows */
 
 /* The same for rules that make the same messages; zeros for none. */
@@ -21,5 +21,7 @@ enum { KAFKA_RULES_FAILED = 1 };
  * is and until the next call. 0; KAFKA_RULES_FAILED: the file's fault, in words; or a negative errno in words. */
 int kafka_rules_apply(struct kafka_rules *r, const struct event *e, const struct event **out, size_t *n,
                       struct err *why);
+/* Of the last call, which gave KAFKA_RULES_FAILED: for its traceback. */
+const struct script_fault *kafka_rules_fault(const struct kafka_rules *r);
 
 #endif

@@ -115,8 +115,8 @@ static enum wire_outcome event_send(struct kafka *k, const struct event *e, stru
     if (s->position != e->position)
         *s = (struct kafka_sending){.position = e->position};
     for (; s->n < n; s->n++, s->bytes += more) {
-        enum wire_outcome outcome =
-            message_send(k, &list[s->n], n > 1 ? s->n + 1 : 0, s->n + 1 < n ? KAFKA_PART : 0, s->bytes, &more, why);
+        enum wire_outcome outcome = message_send(k, &list[s->n], kafka_message_part(s->n, n),
+                                                 s->n + 1 < n ? KAFKA_PART : 0, s->bytes, &more, why);
         if (outcome == WIRE_REFUSED || outcome == WIRE_REFUSED_TOPIC)
             *s = (struct kafka_sending){0};
         if (outcome != WIRE_DONE)

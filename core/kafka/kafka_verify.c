@@ -90,7 +90,7 @@ static int rules_make(struct verify *v, const char *directory, struct err *err) 
     uint8_t hash[DOMAIN_FOLD_HASH];
     int r = domain_load(&v->domain, directory, &options, err);
     if (r == 0)
-        r = kafka_rules_new(&v->rules, v->store, v->domain, err);
+        r = kafka_rules_new(&v->rules, v->domain, err);
     if (r < 0)
         return r;
     kafka_rules_hash(v->rules, hash);
