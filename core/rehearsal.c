@@ -26,6 +26,8 @@ int rehearsal_new(struct rehearsal **out, struct domain *d, struct err *err) {
         if (!r->folder || !r->parser || rehearsal_views_new(r) < 0)
             rc = err_set(err, ENOMEM, "out of memory");
     }
+    if (rc == 0)
+        rc = kafka_rules_new(&r->rules, d, err);
     if (rc < 0) {
         rehearsal_free(r);
         return rc;
@@ -48,7 +50,7 @@ void rehearsal_clear(struct rehearsal *r) {
         free(r->members[i]);
     }
     r->n_members = r->n_ids = r->n_touched = r->n_made = 0;
-    r->position = 0;
+    r->position = r->published = 0;
     r->time = REHEARSAL_BEGIN - 1;
     arena_reset(&r->world, REHEARSAL_KEEP);
 }
@@ -58,6 +60,7 @@ void rehearsal_free(struct rehearsal *r) {
         return;
     rehearsal_clear(r);
     rehearsal_views_free(r);
+    kafka_rules_free(r->rules);
     folder_free(r->folder);
     json_parser_free(r->parser);
     domain_vm_free(r->vm);
@@ -70,6 +73,10 @@ void rehearsal_free(struct rehearsal *r) {
     free(r->touched);
     free(r->made);
     free(r);
+}
+
+uint64_t rehearsal_position(const struct rehearsal *r) {
+    return r->position;
 }
 
 /* --- aggregates and their states */

@@ -3,7 +3,8 @@
  * A rehearsal is a world of aggregates in memory. Events are given to it as if they had been stored. Commands are
  * judged as the sequencer judges them (write/decide.c, write/handlers.c), in that order and in the same words: shape,
  * permission, id, version, decision, unique rules. What is accepted stays in the world; what is refused leaves nothing.
- * Views follow what happens there by the rules of those of a store (view/viewer.h). One thread. */
+ * Views follow what happens there by the rules of those of a store (view/viewer.h), and what would be published to
+ * Kafka is made of it by the publisher's (kafka/kafka_rules.h). One thread. */
 #ifndef ESFS_REHEARSAL_H
 #define ESFS_REHEARSAL_H
 
@@ -18,8 +19,9 @@ struct rehearsal;
 
 /* A reference of the domain is taken. 0, or a negative errno in words. */
 int rehearsal_new(struct rehearsal **out, struct domain *d, struct err *err);
-void rehearsal_free(struct rehearsal *r);  /* NULL is fine */
-void rehearsal_clear(struct rehearsal *r); /* nothing has happened */
+void rehearsal_free(struct rehearsal *r);               /* NULL is fine */
+void rehearsal_clear(struct rehearsal *r);              /* nothing has happened */
+uint64_t rehearsal_position(const struct rehearsal *r); /* of the last event; 0: none */
 
 struct rehearsed_event {
     struct str aggregate; /* "order/1" */
@@ -53,8 +55,9 @@ int rehearsal_send(struct rehearsal *r, struct str json, const struct rehearsal_
 /* The state of an aggregate, as JSON, appended. -EINVAL in words when it cannot have one; -ENOMEM. */
 int rehearsal_state(struct rehearsal *r, struct str aggregate, struct buf *out, struct err *err);
 
-/* All views take in what has happened since. -EINVAL in words when one of them fails, with *fault for its traceback: on
- * a mount its event would be parked, or it would halt. It takes in no more until rehearsal_clear(). -ENOMEM. */
+/* All views take in what has happened since, and kafka.lua makes messages of it. -EINVAL in words when one of them
+ * fails, with *fault for its traceback: on a mount its event would be parked, or it would halt. It takes in no more
+ * until rehearsal_clear(). -ENOMEM. */
 int rehearsal_follow(struct rehearsal *r, struct script_fault *fault, struct err *err);
 
 /* What a view shows after rehearsal_follow(), as JSON, appended: of a projection what the file of a key does; of an
@@ -62,5 +65,15 @@ int rehearsal_follow(struct rehearsal *r, struct script_fault *fault, struct err
  * by their bytes, those of directories with a slash behind. -ENOENT in words when there is no such key or directory,
  * -EINVAL when there is no such view, or one has failed; -ENOMEM. */
 int rehearsal_view(struct rehearsal *r, struct str view, struct str key, struct buf *out, struct err *err);
+
+/* A message for Kafka, in binary mode, and its topic where no option says another. Valid during the call. Not 0: no
+ * more are wanted. */
+struct kafka_message;
+typedef int rehearsal_message(void *arg, const char *topic, const struct kafka_message *m);
+/* What is published of the events behind a position, in their order: as kafka.lua says, or all as they are where the
+ * domain has none. 0; what `each` gave when that is not 0; -EINVAL in words with *fault, as rehearsal_follow(); or
+ * -ENOMEM in words. */
+int rehearsal_publish(struct rehearsal *r, uint64_t behind, rehearsal_message *each, void *arg,
+                      struct script_fault *fault, struct err *err);
 
 #endif

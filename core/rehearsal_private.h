@@ -5,6 +5,7 @@
 #include "rehearsal.h"
 
 #include "fold.h"
+#include "kafka_rules.h"
 #include "viewer.h"
 
 #define REHEARSAL_KEEP (1 << 20) /* bytes of scratch memory */
@@ -79,6 +80,8 @@ struct rehearsal {
     struct happening *log;   /* by position, from 1 */
     size_t log_cap;
     struct rehearsed_view *views; /* by place in the domain's */
+    struct kafka_rules *rules;    /* NULL: there is no kafka.lua */
+    uint64_t published;           /* events that it has made messages of */
 
     /* of the request */
     struct arena arena;
@@ -102,6 +105,9 @@ int member_append(struct rehearsal *r, struct member *m, const struct event *e);
 int rehearsal_views_new(struct rehearsal *r); /* 0 or -ENOMEM */
 void rehearsal_views_clear(struct rehearsal *r);
 void rehearsal_views_free(struct rehearsal *r);
+
+/* kafka.lua's part of rehearsal_follow(). */
+int rehearsal_rules_follow(struct rehearsal *r, struct script_fault *fault, struct err *err);
 
 int rehearsal_fault(int rc, const struct script_fault *fault, struct err *err); /* -EINVAL in words, or -ENOMEM */
 

@@ -218,5 +218,5 @@ int rehearsal_follow(struct rehearsal *r, struct script_fault *fault, struct err
             return err_set(err, v->failed.code, "%s", v->failed.text);
         }
     }
-    return 0;
+    return rehearsal_rules_follow(r, fault, err);
 }

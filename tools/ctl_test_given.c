@@ -173,6 +173,7 @@ int word_given(void *arg, struct script *s, script_value arguments, script_value
     if (rc != 0)
         return rc;
     script_value what = script_item(s, arguments, 1);
+    w->before = rehearsal_position(w->rehearsal);
     if (script_kind(s, what) == SCRIPT_ARRAY)
         rc = given_list(w, what, (struct str){NULL, 0}, fault);
     else if (script_kind(s, what) == SCRIPT_OBJECT)

@@ -1,5 +1,5 @@
-/* What ctl_test_words.c and the files of words share: ctl_test_given.c, ctl_test_when.c, ctl_test_expect.c and
- * ctl_test_view.c. */
+/* What ctl_test_words.c and the files of words share: ctl_test_given.c, ctl_test_when.c, ctl_test_expect.c,
+ * ctl_test_view.c and ctl_test_publish.c. */
 #ifndef ESFS_CTL_TEST_PRIVATE_H
 #define ESFS_CTL_TEST_PRIVATE_H
 
@@ -26,6 +26,7 @@ struct words {
     struct arena arena;
     struct rehearsed_event *given; /* of the aggregate that the next `when` names */
     size_t n_given, given_cap;
+    uint64_t before;      /* the last position before what the last `given` or `when` has added */
     bool sent;            /* there was a `when` */
     struct str aggregate; /* of the last one; p is NULL: it named none */
     struct rehearsal_result result;
@@ -75,6 +76,6 @@ bool words_is_uint32(struct words *w, script_value v);
 bool words_is_empty(struct words *w, script_value v); /* a table without members */
 
 script_native word_event, word_given, word_when, word_expect, word_expect_rejected, word_expect_error,
-    word_expect_state, word_expect_view, word_expect_no_view;
+    word_expect_state, word_expect_view, word_expect_no_view, word_expect_published;
 
 #endif

@@ -129,6 +129,7 @@ int word_when(void *arg, struct script *s, script_value arguments, script_value 
         who.gid = who.uid; /* a group of his own, as on most systems */
     if (rc == 0)
         rc = given_settle(w, fault);
+    w->before = rehearsal_position(w->rehearsal);
     if (rc == 0)
         rc = json.oom ? -ENOMEM : rehearsal_send(w->rehearsal, buf_str(&json), &caller, &w->result);
     if (rc == 0)

@@ -194,6 +194,7 @@ static int words_define(struct words *w) {
         {"expect_state", word_expect_state},
         {"expect_view", word_expect_view},
         {"expect_no_view", word_expect_no_view},
+        {"expect_published", word_expect_published},
         {"expect_query", word_absent},
         {"expect_saga", word_absent},
     };
@@ -313,6 +314,7 @@ int words_run(struct words *w, size_t i, struct buf *report) {
     arena_reset(&w->arena, 1 << 20);
     buf_clear(&w->details);
     w->n_given = 0;
+    w->before = 0;
     w->sent = false;
     w->aggregate = (struct str){NULL, 0};
     w->result = (struct rehearsal_result){0};

@@ -99,6 +99,10 @@ def test_the_shop_is_sound_and_its_tests_are_green():
     ("views/orders_by_customer.lua", "key = function(e, order) return order.customer end,", ""),
     ("views/orders_by_status.lua", "{ order.status, order.customer }", "{ order.customer, order.status }"),
     ("views/orders_by_status.lua", "if order.status then", "if order.status ~= 'shipped' then"),
+    ("kafka.lua", "OrderPaid = true,", 'OrderPaid = true, ["*"] = true,'),
+    ("kafka.lua", "quantity = line.quantity", "quantity = 1"),
+    ("kafka.lua", "OrderPaid = true,", ""),
+    ("kafka.lua", 'function() return event("OrderCancelled", {}) end', "true"),
     ("lib/money.lua", "* line.quantity", ""),
     ("schemas/order/commands/PlaceOrder.1.json", '"minItems": 1,', ""),
 ])
