@@ -189,14 +189,28 @@ void sandbox_patterns(lua_State *L); /* adds find, match, gmatch, gsub to the ta
 /* Raises when the Lua function at `at` assigns to a variable that outlives its calls. */
 void purity_check(lua_State *L, int at);
 
-/* --- script_json.c */
+/* --- script_path.c */
+
+struct path_step {
+    struct str name; /* p is NULL: an index */
+    int64_t index;
+};
+struct path {
+    const char *root;
+    int depth;
+    struct path_step steps[JSON_DEPTH_MAX + 1];
+};
+/* Raises "data.items[3]: text". */
+_Noreturn void path_error(lua_State *L, const struct path *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void path_enter(lua_State *L, struct path *path);
+/* Raises for a table that is an event, or a command. Gives its metatable, or NULL. */
+const void *data_check(lua_State *L, int at, const struct path *path);
+bool utf8_is_valid(const char *p, size_t n);
+
+/* --- script_shape.c */
 
 void shapes_free(struct script *s);
-void json_push(lua_State *L, const struct json_value *v);
-/* Fills the empty table at `at` with an object, as json_push() would; its metatable is replaced. */
-void json_fill(lua_State *L, const struct json_value *object, int at);
-/* Appends the JSON of the value at `at`, called `name` in errors. `object`: nothing else will do. */
-void json_write(lua_State *L, int at, struct buf *out, const char *name, bool object);
 /* Pushes the metatable of an object with these names (n strings on top, popped), in this order. Gives the place where
  * it is kept, or NULL. */
 struct shape_entry *shape_push(lua_State *L, uint32_t n);
@@ -220,26 +234,20 @@ struct name_list {
     size_t n;
     struct str few[NAMES_FEW];
 };
-/* The names of the object at `at` that are not in its shape, sorted; pushes what holds them. A key that is no string
- * is told by *bad, which is then on top instead. */
+/* The names of the object at `at` that are not in its shape, sorted; pushes what holds them. False: there is a key that
+ * is no string, which is then on top. */
 bool names_added(lua_State *L, int at, const struct layout *layout, struct name_list *out);
 
-struct path_step {
-    struct str name; /* p is NULL: an index */
-    int64_t index;
-};
-struct path {
-    const char *root;
-    int depth;
-    struct path_step steps[JSON_DEPTH_MAX + 1];
-};
-/* Raises "data.items[3]: text". */
-_Noreturn void path_error(lua_State *L, const struct path *path, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void path_enter(lua_State *L, struct path *path);
-/* Raises for a table that is an event, or a command. Gives its metatable, or NULL. */
-const void *data_check(lua_State *L, int at, const struct path *path);
-bool utf8_is_valid(const char *p, size_t n);
+/* --- script_json_read.c */
+
+void json_push(lua_State *L, const struct json_value *v);
+/* Fills the empty table at `at` with an object, as json_push() would; its metatable is replaced. */
+void json_fill(lua_State *L, const struct json_value *object, int at);
+
+/* --- script_json_write.c */
+
+/* Appends the JSON of the value at `at`, called `name` in errors. `object`: nothing else will do. */
+void json_write(lua_State *L, int at, struct buf *out, const char *name, bool object);
 
 /* --- script_check.c */
 
