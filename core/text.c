@@ -88,6 +88,22 @@ ssize_t text_read_event(struct store *s, uint64_t position, uint64_t offset, cha
     return r < 0 ? r : (ssize_t)sink.done;
 }
 
+int text_put_event(struct store *s, uint64_t position, struct buf *out) {
+    struct log_chunk *chunk;
+    struct event e;
+    int r = event_load(s, position, &chunk, &e);
+    if (r < 0)
+        return r;
+    size_t n = event_size(&e);
+    char *line = buf_reserve(out, n);
+    if (line) {
+        event_render(&e, line);
+        out->n += n - 1;
+    }
+    log_chunk_release(chunk);
+    return line ? 0 : -ENOMEM;
+}
+
 int text_stat_event(struct store *s, uint64_t position, struct text_event *out) {
     struct log_chunk *chunk;
     struct event e;

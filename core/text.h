@@ -24,6 +24,9 @@ ssize_t text_read_stream(struct store *s, uint64_t aggregate, uint64_t from, uin
 /* One event, by position. -ENOENT when there is none. */
 ssize_t text_read_event(struct store *s, uint64_t position, uint64_t offset, char *out, size_t n);
 
+/* Appends its line without the newline, as a member of what is told about it. 0, -ENOENT, -EIO, -ENOMEM. */
+int text_put_event(struct store *s, uint64_t position, struct buf *out);
+
 struct text_event {
     uint64_t aggregate, version, time;
     uint32_t type_no, size;

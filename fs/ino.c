@@ -19,7 +19,7 @@
  *     moment (at/<when>)     a hash             54 bits
  *     in schemas/<type>/     type number | hash 16 + 40 bits
  *     view's                 view number        12 bits
- *     parked event           view | position    12 + 44 bits
+ *     parked, skipped event  view | position    12 + 44 bits
  *     directory of an index  build | directory  20 + 36 bits
  *     link of an index       view | levels | aggregate   12 + 4 + 40 bits
  *     query's                hash | number      24 + 16 bits
@@ -124,6 +124,7 @@ static const uint8_t payloads[NODE_TAGS] = {
     [NODE_VIEW_LINK] = PAYLOAD_LINK,
     [NODE_VIEW_FILE] = PAYLOAD_CONTENT,
     [NODE_AGGREGATE_VIEW_FILE] = PAYLOAD_CONTENT,
+    [NODE_VIEW_SKIPPED_EVENT] = PAYLOAD_PARKED,
     [NODE_QUERIES] = PAYLOAD_ONE,
     [NODE_QUERY] = PAYLOAD_QUERY,
     [NODE_QUERY_CALL] = PAYLOAD_QUERY,
@@ -149,6 +150,7 @@ static const uint8_t payloads[NODE_TAGS] = {
     [NODE_KAFKA_SKIPPED] = PAYLOAD_ONE,
     [NODE_KAFKA_PARKED_EVENT] = PAYLOAD_POSITION,
     [NODE_MOVED_EVENT] = PAYLOAD_POSITION,
+    [NODE_KAFKA_SKIPPED_EVENT] = PAYLOAD_POSITION,
 };
 
 /* Without the counter. */
@@ -186,6 +188,10 @@ static uint64_t low_bits(uint64_t v, unsigned bits) {
 
 struct node ino_parked(uint32_t view, uint64_t position) {
     return (struct node){NODE_VIEW_PARKED_EVENT, (uint64_t)view << INO_PARKED_BITS | position};
+}
+
+struct node ino_skipped(uint32_t view, uint64_t position) {
+    return (struct node){NODE_VIEW_SKIPPED_EVENT, ino_parked(view, position).no};
 }
 
 struct node ino_dir(uint64_t build, uint64_t dir) {

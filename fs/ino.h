@@ -57,6 +57,7 @@ enum node_tag {
     NODE_VIEW_LINK = 73,
     NODE_VIEW_FILE = 74,
     NODE_AGGREGATE_VIEW_FILE = 75,
+    NODE_VIEW_SKIPPED_EVENT = 76,
     NODE_QUERIES = 80,
     NODE_QUERY = 81,
     NODE_QUERY_CALL = 82,
@@ -82,6 +83,7 @@ enum node_tag {
     NODE_KAFKA_SKIPPED = 116,
     NODE_KAFKA_PARKED_EVENT = 117,
     NODE_MOVED_EVENT = 118,
+    NODE_KAFKA_SKIPPED_EVENT = 119,
     NODE_TAGS = 128
 };
 
@@ -125,7 +127,8 @@ enum node_payload ino_payload(enum node_tag tag);
 uint32_t ino_type(struct node node); /* of a payload that has a type's number */
 
 /* Nodes of views, and what their numbers say. */
-struct node ino_parked(uint32_t view, uint64_t position); /* less than 1 << INO_PARKED_BITS */
+struct node ino_parked(uint32_t view, uint64_t position);  /* less than 1 << INO_PARKED_BITS */
+struct node ino_skipped(uint32_t view, uint64_t position); /* likewise */
 struct node ino_dir(uint64_t build, uint64_t dir);
 struct node ino_link(uint32_t view, uint32_t levels, uint64_t aggregate);
 uint32_t ino_view(struct node node); /* of PAYLOAD_VIEW, PAYLOAD_PARKED, PAYLOAD_LINK */

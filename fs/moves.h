@@ -1,5 +1,5 @@
-/* Which parked events were moved last. `mv a b retry/` looks for a in retry/ before it goes on to b, and would complain
- * that it is not there. Any thread. */
+/* Which parked events were moved last into a retry/. `mv a b retry/` looks for a there before it goes on to b, and
+ * would complain that it is gone. Any thread. */
 #ifndef ESFS_MOVES_H
 #define ESFS_MOVES_H
 

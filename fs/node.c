@@ -89,6 +89,7 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_VIEW_RETRY] =         {"retry",             NODE_VIEW_PARKED,     false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &parked_retry_ops},
     [NODE_VIEW_SKIPPED] =       {"skipped",           NODE_VIEW_PARKED,     false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &parked_skipped_ops},
     [NODE_VIEW_PARKED_EVENT] =  {NULL,                0,                    false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &parked_event_ops},
+    [NODE_VIEW_SKIPPED_EVENT] = {NULL,                0,                    false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &skipped_event_ops},
     [NODE_VIEW_DIR] =           {NULL,                0,                    false, S_IFDIR | 0550, ACCESS_VIEW_EITHER, &passing,   &view_dir_ops},
     [NODE_VIEW_LINK] =          {NULL,                0,                    false, S_IFLNK | 0777, ACCESS_MODE,   &content,   &view_link_ops},
     [NODE_VIEW_FILE] =          {NULL,                0,                    false, S_IFREG | 0440, ACCESS_VIEW,   &content,   &view_file_ops},
@@ -120,6 +121,7 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_KAFKA_RETRY] =        {"retry",             NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_retry_ops},
     [NODE_KAFKA_SKIPPED] =      {"skipped",           NODE_KAFKA_PARKED,    false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &kafka_skipped_ops},
     [NODE_KAFKA_PARKED_EVENT] = {NULL,                0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &kafka_parked_event_ops},
+    [NODE_KAFKA_SKIPPED_EVENT] = {NULL,               0,                    false, S_IFREG | 0440, ACCESS_READ,   &growing,   &kafka_skipped_event_ops},
 
     [NODE_MOVED_EVENT] =        {NULL,                0,                    false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &moved_event_ops},
 };
@@ -133,11 +135,11 @@ const struct node_kind *node_kind(enum node_tag tag) {
 static bool tag_is_served(const struct fs *fs, enum node_tag tag) {
     if (tag == NODE_CONTROL_BARRIER || tag == NODE_CONTROL_BARRIER_TIMED)
         return fs->views;
-    if (tag >= NODE_VIEWS && tag <= NODE_AGGREGATE_VIEW_FILE)
+    if (tag >= NODE_VIEWS && tag <= NODE_VIEW_SKIPPED_EVENT)
         return fs->views;
     if (tag >= NODE_QUERIES && tag <= NODE_QUERY_REJECTIONS)
         return fs->queries;
-    if (tag >= NODE_KAFKA && tag <= NODE_KAFKA_PARKED_EVENT)
+    if ((tag >= NODE_KAFKA && tag <= NODE_KAFKA_PARKED_EVENT) || tag == NODE_KAFKA_SKIPPED_EVENT)
         return fs->published;
     return true;
 }

@@ -155,6 +155,7 @@ extern const struct node_ops view_dir_ops, view_link_ops;                      /
 extern const struct node_ops view_file_ops, aggregate_views_ops;               /* node_view_file.c */
 extern const struct node_ops parked_ops, parked_event_ops;                     /* node_parked.c */
 extern const struct node_ops parked_retry_ops, parked_skipped_ops;             /* node_parked.c */
+extern const struct node_ops skipped_event_ops;                                /* node_parked.c */
 extern const struct node_ops queries_ops, query_ops;                           /* node_queries.c */
 extern const struct node_ops query_rejections_ops;                             /* node_queries.c */
 extern const struct node_ops query_result_ops;                                 /* node_result.c */
@@ -167,7 +168,7 @@ extern const struct node_ops consumer_pending_ops;                             /
 extern const struct node_ops consumer_parked_ops, consumer_parked_event_ops;   /* node_shelf.c */
 extern const struct node_ops consumer_retry_ops, consumer_skipped_ops;         /* node_shelf.c */
 extern const struct node_ops kafka_ops, kafka_status_ops, kafka_parked_ops;    /* node_kafka.c */
-extern const struct node_ops kafka_parked_event_ops;                           /* node_kafka.c */
+extern const struct node_ops kafka_parked_event_ops, kafka_skipped_event_ops;  /* node_kafka.c */
 extern const struct node_ops moved_event_ops;                                  /* parked.c */
 extern const struct node_ops kafka_retry_ops, kafka_skipped_ops;               /* node_kafka.c */
 

@@ -1,9 +1,10 @@
-/* .esfs/kafka/: how the publisher is, and what Kafka refused. `mv parked/P.json parked/retry/` sends one again, into
- * parked/skipped/ has it passed over for good; both directories are always empty. */
+/* .esfs/kafka/: how the publisher is, and what Kafka refused. `mv parked/P.json parked/retry/` sends one again; into
+ * parked/skipped/ has it passed over for good, and there it is shown from then on. */
 #include "node_text.h"
 
 #include "kafka.h"
 #include "parked.h"
+#include "skipped.h"
 #include "text.h"
 
 #include <errno.h>
@@ -26,13 +27,18 @@ static bool position_of_name(struct str name, uint64_t *out) {
     return parked_position(name, out) && *out > 0 && *out >> INO_EVENT_BITS == 0;
 }
 
+static struct node entry_of(const struct node *dir, uint64_t position) {
+    bool skipped = dir->tag == NODE_KAFKA_SKIPPED;
+    return (struct node){skipped ? NODE_KAFKA_SKIPPED_EVENT : NODE_KAFKA_PARKED_EVENT, position};
+}
+
 static int parked_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                        struct node_stat *stat) {
-    (void)dir, (void)req;
+    (void)req;
     uint64_t position;
     if (!position_of_name(name, &position))
         return -ENOENT;
-    *child = (struct node){NODE_KAFKA_PARKED_EVENT, position};
+    *child = entry_of(dir, position);
     int r = node_stat(fs, child, stat);
     return r == -ESTALE ? -ENOENT : r;
 }
@@ -46,14 +52,14 @@ static int parked_fetch(struct listing *l, const struct node *dir, uint64_t afte
 static bool parked_add(struct listing *l, const void *element) {
     uint64_t position;
     memcpy(&position, element, sizeof position);
-    const struct node node = {NODE_KAFKA_PARKED_EVENT, position};
+    const struct node node = entry_of(l->arg, position);
     return parked_listing_add(l, position, &node);
 }
 
 static int parked_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
     (void)fs;
     static const struct numbered kind = {sizeof(uint64_t), parked_fetch, parked_add};
-    return listing_numbered(out, dir, after, &kind, NULL);
+    return listing_numbered(out, dir, after, &kind, dir);
 }
 
 const struct node_ops kafka_parked_ops = {.find = parked_find, .list = parked_list};
@@ -81,7 +87,7 @@ static int event_stat(struct fs *fs, const struct node *node, struct node_stat *
 
 const struct node_ops kafka_parked_event_ops = {.stat = event_stat, .open = text_open, .render = event_render_parked};
 
-/* --- parked/retry/ and parked/skipped/ */
+/* --- into parked/retry/ and parked/skipped/ */
 
 static void order(struct fs *fs, const struct node *dir, uint64_t position, const struct caller *caller,
                   parked_done *done, void *arg) {
@@ -104,4 +110,37 @@ static void parked_take(struct fs *fs, const struct node *dir, const struct node
 }
 
 const struct node_ops kafka_retry_ops = {.find = parked_find_moved, .take = parked_take};
-const struct node_ops kafka_skipped_ops = {.find = parked_find_moved, .take = parked_take};
+
+/* --- what there is in skipped/ */
+
+static int skipped_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
+    (void)dir;
+    return skipped_positions(l->fs->store, STR(KAFKA_FOLLOWER), after, out, n);
+}
+
+static int skipped_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
+    (void)fs;
+    static const struct numbered kind = {sizeof(uint64_t), skipped_fetch, parked_add};
+    return listing_numbered(out, dir, after, &kind, dir);
+}
+
+const struct node_ops kafka_skipped_ops = {.find = parked_find, .list = skipped_list, .take = parked_take};
+
+static int skipped_render(struct fs *fs, const struct node *node, struct buf *out) {
+    int r = skipped_text(fs->store, STR(KAFKA_FOLLOWER), node->no, out);
+    return r == -ENOENT ? -ESTALE : r;
+}
+
+/* As old as the decision. */
+static int skipped_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    struct index_skip skip;
+    int r = reply_stale(skipped_find(fs->store, STR(KAFKA_FOLLOWER), node->no, &skip));
+    if (r == 0) {
+        out->time = skip.time;
+        out->subject = skip.type_no;
+    }
+    return r;
+}
+
+const struct node_ops kafka_skipped_event_ops = {
+    .stat = skipped_stat, .costly = true, .open = text_open, .render = skipped_render};

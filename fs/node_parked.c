@@ -1,9 +1,10 @@
-/* .parked/ of a view: the events that its handlers failed on. `mv .parked/P.json .parked/retry/` has one done again,
- * into .parked/skipped/ has it passed over for good; both directories are always empty. */
+/* .parked/ of a view: the events that its handlers failed on. `mv .parked/P.json .parked/retry/` has one done again;
+ * into .parked/skipped/ has it passed over for good, and there it is shown from then on. */
 #include "node_text.h"
 #include "node_view.h"
 #include "parked.h"
 
+#include "skipped.h"
 #include "text.h"
 
 #include <errno.h>
@@ -23,13 +24,17 @@ static int parked_stat(struct fs *fs, const struct node *node, struct node_stat 
     return r;
 }
 
+static struct node entry_of(const struct node *dir, uint64_t position) {
+    return dir->tag == NODE_VIEW_SKIPPED ? ino_skipped(ino_view(*dir), position) : ino_parked(ino_view(*dir), position);
+}
+
 static int parked_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                        struct node_stat *stat) {
     (void)req;
     uint64_t position;
     if (!position_of_name(name, &position))
         return -ENOENT;
-    *child = ino_parked(ino_view(*dir), position);
+    *child = entry_of(dir, position);
     int r = node_stat(fs, child, stat);
     return r == -ESTALE ? -ENOENT : r;
 }
@@ -46,7 +51,7 @@ static bool parked_add(struct listing *l, const void *element) {
     memcpy(&position, element, sizeof position);
     if (position >> INO_PARKED_BITS)
         return true;
-    const struct node node = ino_parked(ino_view(*dir), position);
+    const struct node node = entry_of(dir, position);
     return parked_listing_add(l, position, &node);
 }
 
@@ -77,7 +82,7 @@ static int parked_event_stat(struct fs *fs, const struct node *node, struct node
 
 const struct node_ops parked_event_ops = {.stat = parked_event_stat, .open = text_open, .render = parked_render};
 
-/* --- retry/ and skipped/ */
+/* --- into retry/ and skipped/ */
 
 static void order(struct fs *fs, const struct node *dir, uint64_t position, const struct caller *caller,
                   parked_done *done, void *arg) {
@@ -97,4 +102,57 @@ static void parked_take(struct fs *fs, const struct node *dir, const struct node
 }
 
 const struct node_ops parked_retry_ops = {.stat = parked_stat, .find = parked_find_moved, .take = parked_take};
-const struct node_ops parked_skipped_ops = {.stat = parked_stat, .find = parked_find_moved, .take = parked_take};
+
+/* --- what there is in skipped/ */
+
+struct follower {
+    struct str name;
+    char room[VIEW_FOLLOWER_ROOM];
+};
+
+/* What the log calls the view of a node. */
+static int follower_of(struct fs *fs, const struct node *node, struct follower *out) {
+    struct view_info view;
+    int r = view_of(fs, ino_view(*node), &view);
+    if (r == 0)
+        out->name = view_follower(view.name, out->room);
+    return r;
+}
+
+static int skipped_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
+    struct follower follower;
+    int r = follower_of(l->fs, dir, &follower);
+    return r < 0 ? r : skipped_positions(l->fs->store, follower.name, after, out, n);
+}
+
+static int skipped_list(struct fs *fs, const struct node *dir, uint64_t after, struct listing *out) {
+    (void)fs;
+    static const struct numbered kind = {sizeof(uint64_t), skipped_fetch, parked_add};
+    return listing_numbered(out, dir, after, &kind, dir);
+}
+
+const struct node_ops parked_skipped_ops = {
+    .stat = parked_stat, .find = parked_find, .list = skipped_list, .take = parked_take};
+
+static int skipped_render(struct fs *fs, const struct node *node, struct buf *out) {
+    struct follower follower;
+    int r = follower_of(fs, node, &follower);
+    if (r == 0)
+        r = skipped_text(fs->store, follower.name, ino_position(*node), out);
+    return r == -ENOENT ? -ESTALE : r;
+}
+
+/* As old as the decision. */
+static int skipped_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    struct follower follower;
+    struct index_skip skip;
+    int r = follower_of(fs, node, &follower);
+    if (r == 0)
+        r = reply_stale(skipped_find(fs->store, follower.name, ino_position(*node), &skip));
+    if (r == 0)
+        out->time = skip.time;
+    return r;
+}
+
+const struct node_ops skipped_event_ops = {
+    .stat = skipped_stat, .costly = true, .open = text_open, .render = skipped_render};

@@ -20,7 +20,7 @@ bool parked_listing_add(struct listing *l, uint64_t position, const struct node 
     return listing_add(l, name, node, NULL, LISTING_NUMBERED + position);
 }
 
-/* --- what has been moved */
+/* --- what has been moved into retry/ */
 
 int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                       struct node_stat *stat) {
@@ -45,7 +45,7 @@ struct move {
 
 static void moved(void *arg, int result) {
     struct move *m = arg;
-    if (result == 0)
+    if (result == 0 && node_kind(m->dir.tag)->ops->find == parked_find_moved)
         moves_add(&m->pending.fs->moves, &m->dir, m->position);
     fuse_req_t req = pending_take(&m->pending);
     if (req)

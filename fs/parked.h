@@ -1,5 +1,6 @@
-/* What the directories of parked events have in common: parked/ holds <position>.json, and a move of one into retry/ or
- * skipped/ is an order. Those of views, consumers and the publisher differ in what they ask of core/. */
+/* What the directories of parked events have in common: parked/ holds <position>.json, a move of one into retry/ or
+ * skipped/ is an order, and skipped/ holds what was passed over. Those of views, consumers and the publisher differ in
+ * what they ask of core/. */
 #ifndef ESFS_PARKED_H
 #define ESFS_PARKED_H
 
@@ -11,8 +12,8 @@ bool parked_position(struct str name, uint64_t *out);
 /* listing_add() of <position>.json, which is at the offset of its position. */
 bool parked_listing_add(struct listing *l, uint64_t position, const struct node *node);
 
-/* `find` of retry/ and skipped/, which are empty but for what has just been moved there: that is found for a while, as
- * a file of no bytes. */
+/* `find` of a retry/ that is empty but for what has just been moved there: that is found for a while, as a file of no
+ * bytes. */
 int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                       struct node_stat *stat);
 

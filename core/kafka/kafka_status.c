@@ -189,15 +189,9 @@ static int event_put(struct kafka *k, uint64_t position, struct buf *out) {
     kafka_topic_name(k->settings.topic, index_type_name(k->store->index, e.type_no), topic);
     member_put(out, "topic", str_of(topic));
     buf_put_text(out, "\"event\":");
-    char *text = buf_reserve(out, e.size);
-    if (!text)
-        return -ENOMEM;
-    ssize_t n = text_read_event(k->store, position, 0, text, e.size);
-    if (n < 1)
-        return n < 0 ? (int)n : -EIO;
-    out->n += (size_t)n - 1; /* without its newline */
+    r = text_put_event(k->store, position, out);
     buf_put_text(out, "}\n");
-    return out->oom ? -ENOMEM : 0;
+    return r == 0 && out->oom ? -ENOMEM : r;
 }
 
 int kafka_parked_text(struct kafka *k, uint64_t position, struct buf *out) {

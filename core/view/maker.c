@@ -231,7 +231,7 @@ int maker_new(struct maker **out, struct views *vs, struct domain *d, const stru
     m->domain = domain_ref(d);
     m->view = v;
     m->changes.of = CHANGES_OF_VIEWS;
-    snprintf(m->follower_name, sizeof m->follower_name, "views/%.*s", (int)v->name.n, v->name.p);
+    view_follower(v->name, m->follower_name);
     int r = maker_fill(m, err);
     if (r < 0) {
         maker_free(m);

@@ -15,6 +15,7 @@
 #include "tree.h"
 #include "view_data.h"
 #include "viewer.h"
+#include "views.h"
 
 #include <pthread.h>
 
@@ -29,7 +30,7 @@ struct maker {
     const struct domain_view *view;
     struct domain_vm *vm;
     struct folder *folder;
-    char follower_name[8 + NAME_MAX_BYTES]; /* "views/by_customer": whose skips count */
+    char follower_name[VIEW_FOLLOWER_ROOM]; /* view_follower(): whose skips count */
 
     /* the follower's thread */
     struct build_meta next; /* with what is not committed */

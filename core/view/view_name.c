@@ -1,4 +1,4 @@
-/* File names of keys. */
+/* File names of keys, and what the log calls a view. */
 #include "views.h"
 
 #include "digest.h"
@@ -62,4 +62,9 @@ void view_name_put(struct str key, struct buf *out) {
     buf_put_text(out, "%~");
     for (size_t i = 0; i < HASH_BYTES; i++)
         buf_printf(out, "%02x", hash[i]);
+}
+
+struct str view_follower(struct str name, char out[VIEW_FOLLOWER_ROOM]) {
+    int n = snprintf(out, VIEW_FOLLOWER_ROOM, "views/%.*s", (int)name.n, name.p);
+    return (struct str){out, (size_t)n};
 }

@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "name.h"
 #include "store.h"
 #include "str.h"
 
@@ -51,6 +52,10 @@ int views_status(struct views *vs, uint32_t no, struct buf *out);
 /* Builds it anew beside what is served. Waits for a reload that is under way. 0, VIEW_NONE, -EROFS, -ENOSPC (there are
  * no numbers of builds left). */
 int views_rebuild(struct views *vs, uint32_t no);
+
+/* What the log's records of what is passed over call a view: "views/by_customer", with a NUL behind it. */
+#define VIEW_FOLLOWER_ROOM (6 + NAME_MAX_BYTES + 1)
+struct str view_follower(struct str name, char out[VIEW_FOLLOWER_ROOM]);
 
 /* --- file names of keys */
 
@@ -122,7 +127,7 @@ int views_parked_text(struct views *vs, uint32_t no, uint64_t position, struct b
  * While the view is being rebuilt this waits until the new build serves. */
 typedef void views_done(void *arg, int result);
 void views_retry(struct views *vs, uint32_t no, uint64_t position, views_done *done, void *arg);
-/* Passes over it for good: a record in the log. */
+/* Passes over it for good: a record in the log, which calls the view by view_follower(). */
 void views_skip(struct views *vs, uint32_t no, uint64_t position, const struct caller *caller, views_done *done,
                 void *arg);
 

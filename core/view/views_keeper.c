@@ -381,7 +381,8 @@ static void skip_recorded(void *arg, enum outcome outcome) {
 
 void views_skip(struct views *vs, uint32_t no, uint64_t position, const struct caller *caller, views_done *done,
                 void *arg) {
-    struct buf name = {0}, text = {0};
+    char name[VIEW_FOLLOWER_ROOM];
+    struct buf text = {0};
     struct view_info info;
     int r = views_get(vs, no, &info);
     if (r == 0)
@@ -389,13 +390,7 @@ void views_skip(struct views *vs, uint32_t no, uint64_t position, const struct c
     struct pending *p = r == 0 ? pending_new(vs, no, position, true, done, arg) : NULL;
     if (r != 0)
         done(arg, r == VIEW_NONE ? -ENOENT : r);
-    if (p) {
-        buf_printf(&name, "views/%s", info.name.p);
-        if (name.oom)
-            pending_answer(p, -ENOMEM);
-        else
-            store_skip(vs->store, buf_str(&name), position, caller, skip_recorded, p);
-    }
-    buf_free(&name);
+    if (p)
+        store_skip(vs->store, view_follower(info.name, name), position, caller, skip_recorded, p);
     buf_free(&text);
 }

@@ -2,6 +2,7 @@
 #include "views_private.h"
 
 #include "store_parts.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -216,23 +217,6 @@ static int failures_put(struct views *vs, uint64_t build, uint64_t position, str
     return r < 0 && r != DB_NOT_FOUND ? r : n ? 0 : VIEW_NONE;
 }
 
-static int event_put(struct views *vs, uint64_t position, struct buf *out, struct err *err) {
-    const struct stream_source source = {vs->store->index, vs->store->log, home_id(vs->store->home)};
-    struct log_chunk *chunk;
-    struct event e;
-    int r = stream_event(&source, position, &chunk, &e, err);
-    if (r != 0)
-        return r;
-    size_t n = event_size(&e);
-    char *at = buf_reserve(out, n);
-    if (at) {
-        event_render(&e, at);
-        out->n += n - 1; /* less the newline */
-    }
-    log_chunk_release(chunk);
-    return at ? 0 : -ENOMEM;
-}
-
 int views_parked_text(struct views *vs, uint32_t no, uint64_t position, struct buf *out) {
     char shown[EVENT_POSITION_CHARS];
     size_t before = out->n;
@@ -250,7 +234,7 @@ int views_parked_text(struct views *vs, uint32_t no, uint64_t position, struct b
     }
     if (r == 0) {
         buf_put_text(out, ",\"event\":");
-        r = event_put(vs, position, out, &err);
+        r = text_put_event(vs->store, position, out);
         buf_put_text(out, "}\n");
     }
     if (r < 0 && err.code)

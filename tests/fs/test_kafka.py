@@ -433,6 +433,18 @@ def test_what_is_too_large_is_parked_and_its_aggregate_waits(publish, broker):
     assert p.move(first, "skipped") is None
     p.wait(lambda s: s["parked"] == 0 and s["lag_events"] == 0)
     assert p.move(first, "skipped") == "ENOENT" and p.parked() == []
+
+    def skipped():
+        assert os.listdir(f"{at}/skipped") == [first]
+        text = p.daemon.read(".esfs/kafka/parked/skipped", first)
+        assert os.stat(f"{at}/skipped/{first}").st_size == len(text)
+        return lib.strict(text)
+    decided = skipped()
+    assert list(decided) == ["position", "time", "uid", "event"] and decided["uid"] == os.geteuid()
+    assert decided["event"] == parked["event"] and decided["time"] > parked["event"]["time"]
+    assert lib.error_of(os.unlink, f"{at}/skipped/{first}") == "EPERM"
+    assert lib.error_of(os.rename, f"{at}/skipped/{first}", f"{at}/retry/{first}") == "EPERM"
+    assert lib.error_of(os.stat, f"{at}/skipped/{second}") == "ENOENT"
     got = [dict(m["headers"])["ce_position"] for m in broker.messages(p.topic("order")) if m["key"] == "1"]
     seen = sorted(set(got), key=got.index)
     assert seen == [f"{n:016x}" for n in (1, 3, 5)]
@@ -444,7 +456,10 @@ def test_what_is_too_large_is_parked_and_its_aggregate_waits(publish, broker):
     p.ctl("seek", "start")
     p.daemon.start()
     p.caught_up()
-    assert p.status()["parked"] == 0
+    assert p.status()["parked"] == 0 and skipped() == decided
+    p.daemon.crash()
+    p.caught_up()
+    assert skipped() == decided
     p.verified()
 
 

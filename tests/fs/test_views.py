@@ -28,6 +28,10 @@ def parked(mount, view="notes"):
     return sorted(n for n in os.listdir(mount.path("views", view, ".parked")) if n.endswith(".json"))
 
 
+def skipped(mount, view="notes"):
+    return sorted(os.listdir(mount.path("views", view, ".parked", "skipped")))
+
+
 def fragile(daemons, place):
     mount = started(daemons, place, "bank", files={"views/notes.lua": FRAGILE})
     opened(mount, "a", "b")
@@ -122,6 +126,70 @@ def test_a_parked_event_is_passed_over_for_good(daemons, place):
     settle(mount)
     assert mount.ok("jq -c .notes views/notes/a.json") == '["one","three","five"]'
     assert parked(mount) == []
+    assert skipped(mount) == ["0000000000000004.json", "0000000000000006.json"]
+
+
+def test_what_was_passed_over_can_be_seen(daemons, place):
+    mount = fragile(daemons, place)
+    for x in ("bad", "bad", "bad"):
+        note(mount, "a", x)
+    settle(mount)
+    names, top = parked(mount), mount.path("views/notes/.parked")
+    before = time.time()
+    mount.ok(f"mv views/notes/.parked/{names[2]} views/notes/.parked/skipped/")
+    assert skipped(mount) == names[2:] and parked(mount) == names[:2]
+    mount.ok(f"mv views/notes/.parked/{names[0]} views/notes/.parked/skipped/")
+    assert skipped(mount) == [names[0], names[2]]
+
+    def look():
+        found = {}
+        for name in skipped(mount):
+            with open(f"{top}/skipped/{name}", "rb") as f:
+                found[name] = (f.read(), os.stat(f"{top}/skipped/{name}"))
+        return {name: (text, st.st_ino, st.st_size, st.st_mtime_ns, st.st_mode) for name, (text, st) in found.items()}
+    was = look()
+    for name, (text, _, size, mtime, _) in was.items():
+        told = lib.strict(text)
+        assert list(told) == ["position", "time", "uid", "event"] and size == len(text)
+        assert (told["position"], told["uid"]) == (name[:16], os.geteuid())
+        assert lib.event_time_ns(told) == mtime and mtime / 1e9 > before - 1
+        assert told["event"] == next(e for e in mount.log_events() if e["position"] == name[:16])
+    one = f"{top}/skipped/{names[0]}"
+    for target in (f"{top}/{names[0]}", f"{top}/retry/{names[0]}", mount.path("views/notes", names[0]), f"{top}/skipped/x"):
+        assert lib.error_of(os.rename, one, target) == "EPERM", target
+    assert lib.error_of(os.unlink, one) == lib.error_of(os.truncate, one, 0) == lib.error_of(os.chmod, one, 0o600) == "EPERM"
+    assert lib.error_of(os.open, one, os.O_WRONLY) == lib.error_of(os.link, one, f"{top}/skipped/x") == "EPERM"
+    for name in (names[1], "0000000000000000.json", "ffffffffffffffff.json", names[0][:16], "x"):
+        assert lib.error_of(os.stat, f"{top}/skipped/{name}") == "ENOENT", name
+    assert look() == was
+    rebuild(mount, "notes")
+    settle(mount)
+    assert look() == was
+    mount.crash()
+    settle(mount)
+    assert look() == was and parked(mount) == names[1:2]
+    mount.stop()
+    assert mount.rebuild().rc == 0
+    mount.start()
+    settle(mount)
+    assert look() == was
+    mount.restart([*mount.options, "ro"])
+    assert look() == was
+
+
+def test_many_that_were_passed_over_are_listed_whole(daemons, place):
+    """More than are fetched at a time."""
+    mount = fragile(daemons, place)
+    n = lib.size(1300, 600)
+    mount.append("", *[{"aggregate": f"account/{'ab'[i % 2]}", "type": "Note", "data": {"x": "bad"}} for i in range(n)])
+    settle(mount)
+    names, top = parked(mount), mount.path("views/notes/.parked")
+    assert len(names) == n
+    for name in names:
+        os.rename(f"{top}/{name}", f"{top}/skipped/{name}")
+    assert parked(mount) == [] and skipped(mount) == names
+    assert mount.ok("ls -l views/notes/.parked/skipped | grep -c json", timeout=60) == str(n)
+    assert mount.ok("cat views/notes/.parked/skipped/*.json | jq -r .event.position | sort | uniq | wc -l", timeout=60) == str(n)
 
 
 def test_several_parked_events_are_moved_by_one_command(daemons, place):
@@ -134,7 +202,7 @@ def test_several_parked_events_are_moved_by_one_command(daemons, place):
     assert len(names) == 3
     said = lib.run(["bash", "-c", "mv .parked/*.json .parked/skipped/"], cwd=mount.path("views/notes"))
     assert said.rc == 0 and said.err == "", said
-    assert parked(mount) == [] and os.listdir(mount.path("views/notes/.parked/skipped")) == []
+    assert parked(mount) == [] and skipped(mount) == names
     assert lib.error_of(os.stat, mount.path("views/notes/.parked/retry", names[0])) == "ENOENT"
 
 

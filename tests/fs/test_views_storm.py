@@ -290,6 +290,7 @@ def test_parked_events_moved_by_many_hands(daemons, place):
         found = {k: lib.strict(v)["notes"] for k, v in files(mount, "notes").items()}
         assert found == expected
         assert [name for name in os.listdir(top) if name.endswith(".json")] == []
+        assert set(os.listdir(f"{top}/skipped")) == skipped
         mount.crash()
 
 

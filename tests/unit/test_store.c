@@ -3,6 +3,7 @@
 #include "event.h"
 #include "home.h"
 #include "lib_store.h"
+#include "skipped.h"
 #include "store_parts.h"
 
 #include <dirent.h>
@@ -328,6 +329,40 @@ static void an_event_is_passed_over_for_good(void **state) {
     assert_true(earlier.time < skip.time && skip.time < later.time);
 }
 
+static void what_is_passed_over_is_shown(void **state) {
+    struct lib_store *l = *state;
+    uint64_t positions[4];
+    struct index_skip skip;
+    struct buf text = {0};
+    char *line = calloc(1, 4096);
+    fill(l, 50);
+    for (uint64_t position = 41; position > 1; position -= 10)
+        assert_int_equal(pass_over(l, "views/a", 7, position), OUTCOME_OK);
+    assert_int_equal(pass_over(l, "views/b", 7, 12), OUTCOME_OK);
+    assert_int_equal(skipped_positions(l->store, STR("views/a"), 0, positions, 3), 3);
+    assert_true(positions[0] == 11 && positions[1] == 21 && positions[2] == 31);
+    assert_int_equal(skipped_positions(l->store, STR("views/a"), 31, positions, 3), 1);
+    assert_int_equal(positions[0], 41);
+    assert_int_equal(skipped_positions(l->store, STR("views/a"), 41, positions, 3), 0);
+    assert_int_equal(skipped_positions(l->store, STR("views/a"), UINT64_MAX, positions, 3), 0);
+    assert_int_equal(skipped_find(l->store, STR("views/a"), 21, &skip), 0);
+    assert_int_equal(skip.position, 21);
+    for (uint64_t position = 0; position <= 60; position += 12)
+        assert_int_equal(skipped_find(l->store, STR("views/a"), position, &skip), INDEX_NONE);
+    assert_int_equal(skipped_text(l->store, STR("views/b"), 12, &text), 0);
+    buf_put_char(&text, '\0');
+    assert_non_null(strstr(text.p, "{\"position\":\"000000000000000c\",\"time\":\"20"));
+    assert_non_null(strstr(text.p, "Z\",\"uid\":1000,\"event\":{"));
+    ssize_t n = text_read_event(l->store, 12, 0, line, 4095);
+    assert_true(n > 1);
+    line[n - 1] = '\0';
+    assert_non_null(strstr(text.p, line));
+    assert_string_equal(text.p + strlen(text.p) - 3, "}}\n");
+    assert_int_equal(skipped_text(l->store, STR("views/b"), 11, &text), -ENOENT);
+    buf_free(&text);
+    free(line);
+}
+
 static void what_is_no_follower_or_no_event_is_not_passed_over(void **state) {
     struct lib_store *l = *state;
     char name[BLOCK_FOLLOWER_BYTES + 1];
@@ -624,6 +659,7 @@ int main(int argc, char **argv) {
         LIB_TEST(an_id_of_an_aggregate_that_was_removed_is_forgotten),
         LIB_TEST(bad_and_reserved_names_are_not_made),
         LIB_TEST(an_event_is_passed_over_for_good),
+        LIB_TEST(what_is_passed_over_is_shown),
         LIB_TEST(what_is_no_follower_or_no_event_is_not_passed_over),
         LIB_TEST(an_event_is_passed_over_once_whoever_asks_at_the_same_time),
         LIB_TEST(what_was_acknowledged_is_there_after_a_crash),
