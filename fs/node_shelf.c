@@ -1,5 +1,5 @@
 /* parked/ of a consumer: the events that it could not handle. `mv parked/P.json parked/retry/` has one given again, and
- * there it stays until it is acknowledged; into parked/skipped/ says that it is done with. */
+ * there it stays until it is acknowledged; into parked/skipped/ has it passed over for good, and there it stays. */
 #include "node_consumers.h"
 #include "node_text.h"
 #include "parked.h"
@@ -7,7 +7,13 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* --- the directories: parked/ has what is parked, retry/ what is to be given again, skipped/ nothing */
+/* --- the directories */
+
+static enum consumer_shelf shelf_of(const struct node *dir) {
+    return dir->tag == NODE_CONSUMER_RETRY     ? SHELF_RETRY
+           : dir->tag == NODE_CONSUMER_SKIPPED ? SHELF_SKIPPED
+                                               : SHELF_PARKED;
+}
 
 static int shelf_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     struct consumer_info c;
@@ -25,7 +31,7 @@ static int shelf_find(struct fs *fs, const struct node *dir, struct str name, fu
     if (!parked_position(name, &position))
         return -ENOENT;
     int r = reply_absent(consumers_parked_at(fs->consumers, (uint32_t)dir->no, position, &p));
-    if (r == 0 && p.again != (dir->tag == NODE_CONSUMER_RETRY))
+    if (r == 0 && p.shelf != shelf_of(dir))
         r = -ENOENT;
     if (r < 0)
         return r;
@@ -35,7 +41,7 @@ static int shelf_find(struct fs *fs, const struct node *dir, struct str name, fu
 }
 
 static int shelf_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
-    return consumers_parked(l->fs->consumers, (uint32_t)dir->no, dir->tag == NODE_CONSUMER_RETRY, after, out, n);
+    return consumers_parked(l->fs->consumers, (uint32_t)dir->no, shelf_of(dir), after, out, n);
 }
 
 static bool shelf_add(struct listing *l, const void *element) {
@@ -52,6 +58,14 @@ static int shelf_list(struct fs *fs, const struct node *dir, uint64_t after, str
     return listing_numbered(out, dir, after, &kind, NULL);
 }
 
+static int shelf_order(struct fs *fs, const struct node *dir, uint64_t position, fuse_req_t req) {
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    const struct caller caller = {.who = {.uid = ctx->uid, .gid = ctx->gid}, .pid = ctx->pid};
+    if (dir->tag == NODE_CONSUMER_RETRY)
+        return reply_absent(consumers_retry(fs->consumers, (uint32_t)dir->no, position));
+    return reply_absent(consumers_skip(fs->consumers, (uint32_t)dir->no, position, &caller));
+}
+
 static void shelf_take(struct fs *fs, const struct node *dir, const struct node *from, struct str name,
                        fuse_req_t req) {
     struct node child;
@@ -63,19 +77,16 @@ static void shelf_take(struct fs *fs, const struct node *dir, const struct node 
         return;
     }
     int r = shelf_find(fs, from, name, req, &child, &stat);
-    if (r == 0 && dir->tag == NODE_CONSUMER_RETRY)
-        r = reply_absent(consumers_retry(fs->consumers, (uint32_t)dir->no, position));
-    else if (r == 0)
-        r = reply_absent(consumers_skip(fs->consumers, (uint32_t)dir->no, position));
     if (r == 0)
-        moves_add(&fs->moves, dir, position);
+        r = shelf_order(fs, dir, position, req);
     reply_result(req, r);
 }
 
 const struct node_ops consumer_parked_ops = {.stat = shelf_stat, .find = shelf_find, .list = shelf_list};
 const struct node_ops consumer_retry_ops = {
     .stat = shelf_stat, .find = shelf_find, .list = shelf_list, .take = shelf_take};
-const struct node_ops consumer_skipped_ops = {.stat = shelf_stat, .find = parked_find_moved, .take = shelf_take};
+const struct node_ops consumer_skipped_ops = {
+    .stat = shelf_stat, .find = shelf_find, .list = shelf_list, .take = shelf_take};
 
 /* --- <position>.json */
 
@@ -85,7 +96,7 @@ static int parked_render(struct fs *fs, const struct node *node, struct buf *out
     return r < 0 ? r : reply_stale(consumers_parked_text(fs->consumers, &p, out));
 }
 
-/* As old as the parking. */
+/* As old as the parking, or as the decision to pass over it. */
 static int parked_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     struct consumer_parked p;
     int r = reply_stale(consumers_parked_by_id(fs->consumers, node->no, &p));

@@ -39,11 +39,11 @@ struct aside *asides_find(const struct asides *s, uint64_t position) {
 static void state_leave(struct asides *s, struct aside *p) {
     if (p->state == ASIDE_AGAIN)
         TAILQ_REMOVE(&s->again, p, link);
-    s->n_done -= p->state == ASIDE_DONE;
+    s->n_of[p->state]--;
 }
 
 static void state_enter(struct asides *s, struct aside *p) {
-    s->n_done += p->state == ASIDE_DONE;
+    s->n_of[p->state]++;
     if (p->state != ASIDE_AGAIN)
         return;
     TAILQ_INSERT_TAIL(&s->again, p, link);

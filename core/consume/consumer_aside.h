@@ -1,5 +1,6 @@
-/* The events of a consumer that do not come with the others: parked, to be given again, or done with ahead of the
- * cursor. In memory by position; why they were parked is in the database alone. The consumer's lock guards it. */
+/* The events of a consumer that do not come with the others: parked, to be given again, done with ahead of the cursor,
+ * or passed over. In memory by position; why they were parked is in the database alone. The consumer's lock guards it.
+ */
 #ifndef ESFS_CONSUMER_ASIDE_H
 #define ESFS_CONSUMER_ASIDE_H
 
@@ -11,7 +12,7 @@
 struct aside {
     uint64_t id; /* first: struct consumers, parked_ids */
     uint64_t position;
-    uint64_t time;
+    uint64_t time; /* when it was parked, and by whom; ASIDE_SKIPPED: when that was decided, and by whom */
     uint32_t consumer, uid;
     enum aside_state state;
     uint64_t turn; /* ASIDE_AGAIN: readers take them in this order */
@@ -24,7 +25,7 @@ struct asides {
     size_t n, room;
     TAILQ_HEAD(, aside) again; /* ASIDE_AGAIN, by turn */
     uint64_t turns;            /* that were given out */
-    size_t n_done;             /* ASIDE_DONE */
+    size_t n_of[ASIDE_STATES]; /* by state */
 };
 
 void asides_init(struct asides *s);

@@ -110,10 +110,14 @@ static int load_parked(struct loading *l, uint64_t position, struct str value) {
 static int load_state(struct loading *l, uint64_t position, struct str value) {
     struct consumer *c = l->consumer;
     struct aside *p = asides_find(&c->asides, position);
-    enum aside_state state;
-    if (!p || !record_state_read(value, &state))
+    struct record_state r;
+    if (!p || !record_state_read(value, &r))
         return damaged(l, c->no, "of a parked event's state is damaged");
-    asides_set(&c->asides, p, state);
+    asides_set(&c->asides, p, r.state);
+    if (r.state == ASIDE_SKIPPED) {
+        p->time = r.time;
+        p->uid = r.uid;
+    }
     return 0;
 }
 

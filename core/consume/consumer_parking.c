@@ -2,6 +2,7 @@
 
 #include "consumer_group.h"
 #include "event.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,7 +53,7 @@ static void put_state(struct consumer *c, const struct aside *p) {
     if (p->state == ASIDE_PARKED)
         commits_remove(&c->all->commits, k);
     else
-        commits_put(&c->all->commits, k, record_state_put(p->state, value));
+        commits_put(&c->all->commits, k, record_state_put(&(struct record_state){p->state, p->time, p->uid}, value));
 }
 
 void consumer_aside_done(struct consumer *c, struct aside *p) {
@@ -138,7 +139,7 @@ static int nack_check(struct consumer *c, uint64_t position, struct aside **out,
 }
 
 static int parked_make(struct consumer *c, uint64_t position, struct aside **out, struct err *err) {
-    if (c->asides.n >= CONSUMER_PARKED_MAX)
+    if (c->asides.n - c->asides.n_of[ASIDE_SKIPPED] >= CONSUMER_PARKED_MAX)
         return err_set(err, EDQUOT, "%d events are parked already", CONSUMER_PARKED_MAX);
     struct aside *p = malloc(sizeof *p);
     if (!p)
@@ -224,29 +225,29 @@ int consumers_nack(struct consumers *cs, uint32_t no, struct str json, const str
 
 /* --- what is parked */
 
+static const enum aside_state states[] = {
+    [SHELF_PARKED] = ASIDE_PARKED, [SHELF_RETRY] = ASIDE_AGAIN, [SHELF_SKIPPED] = ASIDE_SKIPPED};
+
 static bool is_shown(const struct aside *p) {
     return p && p->state != ASIDE_DONE;
 }
 
 static void parked_fill(const struct aside *p, struct consumer_parked *out) {
-    *out = (struct consumer_parked){.position = p->position,
-                                    .id = p->id,
-                                    .consumer = p->consumer,
-                                    .uid = p->uid,
-                                    .again = p->state == ASIDE_AGAIN,
-                                    .time = p->time};
+    *out = (struct consumer_parked){
+        .position = p->position, .id = p->id, .consumer = p->consumer, .uid = p->uid, .time = p->time};
+    while (states[out->shelf] != p->state)
+        out->shelf++;
 }
 
-int consumers_parked(struct consumers *cs, uint32_t no, bool again, uint64_t after, struct consumer_parked *out,
-                     size_t n) {
+int consumers_parked(struct consumers *cs, uint32_t no, enum consumer_shelf shelf, uint64_t after,
+                     struct consumer_parked *out, size_t n) {
     struct consumer *c = consumer_of(cs, no);
-    const enum aside_state state = again ? ASIDE_AGAIN : ASIDE_PARKED;
     size_t found = 0;
     if (!c)
         return 0;
     pthread_mutex_lock(&c->lock);
     for (size_t i = asides_after(&c->asides, after); i < c->asides.n && found < n; i++)
-        if (c->asides.list[i]->state == state)
+        if (c->asides.list[i]->state == states[shelf])
             parked_fill(c->asides.list[i], &out[found++]);
     pthread_mutex_unlock(&c->lock);
     consumer_unref(c);
@@ -282,25 +283,6 @@ int consumers_parked_by_id(struct consumers *cs, uint64_t id, struct consumer_pa
     return r == 0 && out->id != id ? CONSUMER_NONE : r;
 }
 
-static int put_event(struct consumers *cs, uint64_t position, struct buf *out) {
-    struct log_chunk *chunk;
-    struct event e;
-    struct err err = {0};
-    int r = stream_event(&cs->source, position, &chunk, &e, &err);
-    if (r < 0)
-        store_report(cs->store, "reading a parked event", &err);
-    if (r != 0)
-        return r < 0 ? r : -EIO;
-    size_t n = event_size(&e);
-    char *line = buf_reserve(out, n);
-    if (line) {
-        event_render(&e, line);
-        out->n += n - 1; /* without its newline */
-    }
-    log_chunk_release(chunk);
-    return 0;
-}
-
 static void put_about(const struct consumer_parked *parked, struct str reason, struct buf *out) {
     char at[EVENT_TIME_CHARS];
     event_time(parked->time, at);
@@ -323,7 +305,7 @@ int consumers_parked_text(struct consumers *cs, const struct consumer_parked *pa
     if (good)
         put_about(parked, record.reason, out);
     db_value_release(&value);
-    r = good ? put_event(cs, parked->position, out) : -EIO;
+    r = good ? text_put_event(cs->store, parked->position, out) : -EIO;
     buf_put_text(out, "}\n");
     return r == 0 && out->oom ? -ENOMEM : r;
 }
@@ -331,7 +313,8 @@ int consumers_parked_text(struct consumers *cs, const struct consumer_parked *pa
 /* --- what becomes of it */
 
 /* Everybody may get it, and is told. */
-static int retry(struct consumer *c, struct aside *p) {
+static int retry(struct consumer *c, struct aside *p, const struct caller *caller) {
+    (void)caller;
     int r = p->state == ASIDE_PARKED && c->group ? group_again(c->group, p->position) : 0;
     if (r < 0 || p->state == ASIDE_AGAIN)
         return r;
@@ -341,22 +324,27 @@ static int retry(struct consumer *c, struct aside *p) {
     return 0;
 }
 
-static int skip(struct consumer *c, struct aside *p) {
+static int skip(struct consumer *c, struct aside *p, const struct caller *caller) {
     if (c->group)
         group_settle(c->group, p->position);
-    consumer_aside_done(c, p);
+    p->time = store_now();
+    p->uid = caller->who.uid;
+    asides_set(&c->asides, p, ASIDE_SKIPPED);
+    put_state(c, p);
     return 0;
 }
 
-static int parked_change(struct consumers *cs, uint32_t no, uint64_t position,
-                         int (*change)(struct consumer *c, struct aside *p)) {
+typedef int parked_order(struct consumer *c, struct aside *p, const struct caller *caller);
+
+static int parked_change(struct consumers *cs, uint32_t no, uint64_t position, parked_order *order,
+                         const struct caller *caller) {
     struct consumer *c = consumer_of(cs, no);
     int r = c ? commits_allowed(&cs->commits) : CONSUMER_NONE;
     if (r == 0) {
         pthread_mutex_lock(&c->lock);
         struct aside *p = c->gone ? NULL : asides_find(&c->asides, position);
         commits_begin(&cs->commits);
-        r = is_shown(p) ? change(c, p) : CONSUMER_NONE;
+        r = is_shown(p) && p->state != ASIDE_SKIPPED ? order(c, p, caller) : CONSUMER_NONE;
         uint64_t ticket = commits_end(&cs->commits);
         pthread_mutex_unlock(&c->lock);
         if (r == 0)
@@ -367,9 +355,9 @@ static int parked_change(struct consumers *cs, uint32_t no, uint64_t position,
 }
 
 int consumers_retry(struct consumers *cs, uint32_t no, uint64_t position) {
-    return parked_change(cs, no, position, retry);
+    return parked_change(cs, no, position, retry, NULL);
 }
 
-int consumers_skip(struct consumers *cs, uint32_t no, uint64_t position) {
-    return parked_change(cs, no, position, skip);
+int consumers_skip(struct consumers *cs, uint32_t no, uint64_t position, const struct caller *caller) {
+    return parked_change(cs, no, position, skip, caller);
 }

@@ -203,15 +203,25 @@ bool record_parked_read(struct str value, struct record_parked *r) {
     return is_whole(&at) && uid <= UINT32_MAX && r->id && r->id >> 56 == 0;
 }
 
-struct str record_state_put(enum aside_state state, char out[RECORD_SMALL_BYTES]) {
-    out[0] = LAYOUT;
-    out[1] = (char)state;
-    return (struct str){out, 2};
+struct str record_state_put(const struct record_state *r, char out[RECORD_SMALL_BYTES]) {
+    size_t n = 0;
+    out[n++] = LAYOUT;
+    out[n++] = (char)r->state;
+    if (r->state == ASIDE_SKIPPED) {
+        n += varint_put(out + n, r->time);
+        n += varint_put(out + n, r->uid);
+    }
+    return (struct str){out, n};
 }
 
-bool record_state_read(struct str value, enum aside_state *state) {
-    if (value.n != 2 || value.p[0] != LAYOUT)
-        return false;
-    *state = (enum aside_state)value.p[1];
-    return *state == ASIDE_AGAIN || *state == ASIDE_DONE;
+bool record_state_read(struct str value, struct record_state *r) {
+    struct reading at = reading_of(value);
+    uint64_t state = take_number(&at), uid = 0;
+    *r = (struct record_state){.state = (enum aside_state)state};
+    if (state == ASIDE_SKIPPED) {
+        r->time = take_number(&at);
+        uid = take_number(&at);
+    }
+    r->uid = (uint32_t)uid;
+    return is_whole(&at) && uid <= UINT32_MAX && state > ASIDE_PARKED && state < ASIDE_STATES;
 }

@@ -72,10 +72,17 @@ bool record_parked_read(struct str value, struct record_parked *r);
 
 enum aside_state {
     ASIDE_PARKED = 1,
-    ASIDE_AGAIN = 2, /* to be given again */
-    ASIDE_DONE = 3,  /* done with, while the cursor is before it */
+    ASIDE_AGAIN = 2,   /* to be given again */
+    ASIDE_DONE = 3,    /* done with, while the cursor is before it */
+    ASIDE_SKIPPED = 4, /* passed over, for good */
+    ASIDE_STATES
 };
-struct str record_state_put(enum aside_state state, char out[RECORD_SMALL_BYTES]);
-bool record_state_read(struct str value, enum aside_state *state);
+struct record_state {
+    enum aside_state state;
+    uint64_t time; /* ASIDE_SKIPPED: when it was decided, and by whom; otherwise 0 */
+    uint32_t uid;
+};
+struct str record_state_put(const struct record_state *r, char out[RECORD_SMALL_BYTES]);
+bool record_state_read(struct str value, struct record_state *r);
 
 #endif

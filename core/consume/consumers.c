@@ -107,7 +107,7 @@ void consumer_move(struct consumer *c, uint64_t position) {
         c->given = position;
     consumer_put_cursor(c);
     consumer_done_forget(c, position);
-    for (size_t i = 0; c->asides.n_done && i < c->asides.n && c->asides.list[i]->position <= position;) {
+    for (size_t i = 0; c->asides.n_of[ASIDE_DONE] && i < c->asides.n && c->asides.list[i]->position <= position;) {
         struct aside *p = c->asides.list[i];
         if (p->state == ASIDE_DONE)
             consumer_aside_drop(c, p);
@@ -326,7 +326,7 @@ static uint64_t put_removal(struct consumer *c) {
 /* With the lock held. */
 static int remove_check(const struct consumer *c) {
     struct err err = {0};
-    if (c->asides.n == c->asides.n_done)
+    if (c->asides.n_of[ASIDE_PARKED] + c->asides.n_of[ASIDE_AGAIN] == 0)
         return 0;
     err_set(&err, ENOTEMPTY, "events are parked or in retry/: moved to skipped/, they are done with");
     return consumer_refuse(c, "parked", &err);

@@ -124,31 +124,37 @@ ssize_t reader_ack(struct reader *r, struct ack_text *text, const char *bytes, s
 /* What close(2) can be told: -EBADMSG when the last position is incomplete. */
 int ack_text_end(const struct ack_text *text);
 
-/* --- parking: events that could not be handled. They are not given any more, and the cursor passes over them */
+/* --- parking: events that could not be handled. They are not given any more, and the cursor passes over them. Those
+ * that are passed over for good are kept in mind as long as the consumer is there */
 
 /* {"position":P,"reason":"..."}, which JSON_PADDING readable bytes follow: parks an event that a reader was given.
  * -EINVAL; -EDQUOT (CONSUMER_PARKED_MAX). */
 int consumers_nack(struct consumers *cs, uint32_t no, struct str json, const struct caller *caller);
 
+enum consumer_shelf {
+    SHELF_PARKED,
+    SHELF_RETRY,  /* to be given again, and not acknowledged since */
+    SHELF_SKIPPED /* not given any more, also not after a `seek` */
+};
 struct consumer_parked {
     uint64_t position;
     uint64_t id; /* from 1 over all consumers, less than 1 << 56, not given again */
-    uint32_t consumer, uid;
-    bool again;    /* it is to be given again, and has not been acknowledged since */
-    uint64_t time; /* when it was parked */
+    uint32_t consumer;
+    enum consumer_shelf shelf;
+    uint64_t time; /* when it was parked, or passed over */
+    uint32_t uid;  /* who did that */
 };
-/* Up to n with positions above `after`, ascending: those that are parked, or (`again`) that are to be given again.
- * Returns how many, 0 at the end. */
-int consumers_parked(struct consumers *cs, uint32_t no, bool again, uint64_t after, struct consumer_parked *out,
-                     size_t n);
+/* Up to n of a shelf with positions above `after`, ascending. Returns how many, 0 at the end. */
+int consumers_parked(struct consumers *cs, uint32_t no, enum consumer_shelf shelf, uint64_t after,
+                     struct consumer_parked *out, size_t n);
 int consumers_parked_at(struct consumers *cs, uint32_t no, uint64_t position, struct consumer_parked *out);
 int consumers_parked_by_id(struct consumers *cs, uint64_t id, struct consumer_parked *out);
-/* The reason and the event: one line of JSON, appended. */
+/* Time, uid, the reason why it was parked, and the event: one line of JSON, appended. */
 int consumers_parked_text(struct consumers *cs, const struct consumer_parked *parked, struct buf *out);
 /* Gives it again: to every reader, in a group to one of them, before anything else; until it is acknowledged by its
  * position, or parked again. */
 int consumers_retry(struct consumers *cs, uint32_t no, uint64_t position);
-/* Is done with it. */
-int consumers_skip(struct consumers *cs, uint32_t no, uint64_t position);
+/* Is done with it for good. CONSUMER_NONE also of what is that already. */
+int consumers_skip(struct consumers *cs, uint32_t no, uint64_t position, const struct caller *caller);
 
 #endif

@@ -8,6 +8,15 @@ import threading
 import lib
 
 
+def hexa(n):
+    return f"{n:016x}"
+
+
+def append(mount, *aggregates, kind="A"):
+    for name in aggregates:
+        mount.append("", lib.command(kind, aggregate=name))
+
+
 def consumer(mount, name, **config):
     """Makes one, with a config; gives its path."""
     path = mount.path("consumers", name)

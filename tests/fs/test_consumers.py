@@ -1,4 +1,4 @@
-"""Consumers: durable cursors as directories, `follow` that waits, acknowledgements, parked events."""
+"""Consumers: durable cursors as directories, `follow` that waits, acknowledgements."""
 
 import errno
 import fcntl
@@ -14,20 +14,11 @@ import pytest
 
 import lib
 from lib import command, error_of
-from lib_consumers import (Follower, Reading, ack, configure, consumer, cursor, lag, nack, pending, positions, read,
-                           remove, threads, waiting, write)
+from lib_consumers import (Follower, Reading, ack, append, configure, consumer, cursor, hexa, lag, nack, pending,
+                           positions, read, threads, waiting, write)
 from lib_user import user
 
 NONE = "0" * 16
-
-
-def hexa(n):
-    return f"{n:016x}"
-
-
-def append(mount, *aggregates, kind="A"):
-    for name in aggregates:
-        mount.append("", command(kind, aggregate=name))
 
 
 # --- the tree
@@ -595,93 +586,6 @@ def test_nothing_hangs_that_goes_through_everything(mount, place):
         assert open(f"{place}/t/consumers/c/{name}").read() == read(os.path.join(path, name)), name
     mount.sh("rm -rf consumers/c consumers/g", timeout=20)
     assert sorted(os.listdir(mount.path("consumers"))) == ["c", "g"] and group
-
-
-# --- parked events
-
-def test_parking(mount):
-    path = consumer(mount, "c")
-    parked = os.path.join(path, "parked")
-    append(mount, *["order/1"] * 4)
-    assert pending(path) == [1, 2, 3, 4]
-    nack(path, hexa(2), "no such customer\n")
-    nack(path, hexa(3), "€")
-    assert error_of(nack, path, hexa(9), "") == "EINVAL"
-    assert error_of(write, os.path.join(path, "nack"), "{}") == "EINVAL"
-    names = sorted(n for n in os.listdir(parked) if n.endswith(".json"))
-    assert names == [hexa(2) + ".json", hexa(3) + ".json"]
-    shown = lib.strict(read(os.path.join(parked, names[0])))
-    assert list(shown) == ["position", "time", "uid", "reason", "event"]
-    assert shown["reason"] == "no such customer\n" and shown["uid"] == os.geteuid()
-    assert shown["event"] == mount.events("order/1")[1]
-    first = os.stat(os.path.join(parked, names[0]))
-    assert first.st_size == len(read(os.path.join(parked, names[0])))
-    assert first.st_ino != os.stat(os.path.join(parked, names[1])).st_ino
-    assert pending(path) == [1, 4]
-    ack(path, hexa(4))
-    mount.restart()
-    assert os.stat(os.path.join(parked, names[0])).st_ino == first.st_ino
-    assert pending(path) == []
-
-    # given again, and there it stays until it is done
-    with Follower(path) as f:
-        reading = Reading(f.fd)
-        assert reading.waits()
-        mount.ok(f"mv consumers/c/parked/{names[0]} consumers/c/parked/retry/")
-        assert positions(reading.comes()) == [2]
-    assert os.listdir(os.path.join(parked, "retry")) == [names[0]]
-    assert not os.path.exists(os.path.join(parked, names[0]))
-    assert pending(path) == [2]
-    ack(path, hexa(2))
-    assert os.listdir(os.path.join(parked, "retry")) == [] and cursor(path) == 4
-
-    # done with
-    assert error_of(os.rename, os.path.join(parked, names[1]), os.path.join(parked, "skipped", "x")) == "EPERM"
-    assert error_of(os.unlink, os.path.join(parked, names[1])) == "EPERM"
-    mount.ok(f"mv consumers/c/parked/{names[1]} consumers/c/parked/skipped/")
-    assert sorted(os.listdir(parked)) == ["retry", "skipped"] and os.listdir(os.path.join(parked, "skipped")) == []
-    mount.restart()
-    assert sorted(os.listdir(parked)) == ["retry", "skipped"] and pending(path) == []
-
-
-def test_several_parked_events_are_moved_by_one_command(mount):
-    path = consumer(mount, "c")
-    append(mount, *["order/1"] * 3)
-    for position in pending(path):
-        nack(path, hexa(position), "x")
-    for to in ("retry", "skipped"):
-        mount.ok(f"cd consumers/c/parked && mv {'retry/' if to == 'skipped' else ''}*.json {to}/ 2>&1")
-    assert os.listdir(os.path.join(path, "parked", "skipped")) == [] and pending(path) == []
-
-
-def test_rmdir_with_parked_events(mount):
-    path = consumer(mount, "c")
-    append(mount, "order/1")
-    assert pending(path) == [1] and lag(path) == 1
-    nack(path, hexa(1), "x")
-    assert lag(path) == 0
-    mount.fails("rmdir consumers/c", "Directory not empty")
-    assert "skipped/" in lib.strict(mount.lines(".esfs/errors.ndjson")[-1])["error"]
-    mount.ok(f"mv consumers/c/parked/{hexa(1)}.json consumers/c/parked/retry/")
-    mount.fails("rmdir consumers/c", "Directory not empty")
-    assert pending(path) == [1] and lag(path) == 1, "given again is not done"
-    ack(path, hexa(1))
-    assert lag(path) == 0
-    os.rmdir(path)
-
-
-def test_parked_events_are_listed_whole(mount):
-    n = lib.size(1200, 600)
-    mount.append("", lib.spread(n))
-    path = consumer(mount, "c")
-    wanted = pending(path)
-    write(os.path.join(path, "nack"), b"".join(lib.line({"position": hexa(p)}) for p in wanted))
-    assert mount.ok("ls consumers/c/parked | grep -c json") == str(n)
-    assert mount.ok("ls -l consumers/c/parked | grep -c json", timeout=60) == str(n)
-    assert pending(path) == []
-    remove(path)
-    mount.restart()
-    assert os.listdir(mount.path("consumers")) == []
 
 
 # --- who may

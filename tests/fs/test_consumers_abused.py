@@ -16,17 +16,8 @@ import pytest
 import lib
 import lib_domain
 from lib import command, error_of
-from lib_consumers import (Follower, Reading, ack, configure, consumer, cursor, lag, nack, pending, positions, read, remove,
-                           waiting, write)
-
-
-def hexa(n):
-    return f"{n:016x}"
-
-
-def append(mount, *aggregates):
-    for name in aggregates:
-        mount.append("", command(aggregate=name))
+from lib_consumers import (Follower, Reading, ack, append, configure, consumer, cursor, hexa, lag, nack, pending,
+                           positions, read, remove, waiting, write)
 
 
 # --- names
@@ -304,19 +295,23 @@ class Model:
     """What a consumer must know, of a log with `total` events."""
 
     def __init__(self, total):
-        self.total, self.cursor, self.parked, self.again, self.done = total, 0, frozenset(), frozenset(), frozenset()
+        self.total, self.cursor = total, 0
+        self.parked = self.again = self.done = self.skipped = frozenset()
 
     def pending(self):
-        aside = self.parked | self.again | self.done
+        aside = self.parked | self.again | self.done | self.skipped
         return sorted(self.again | {p for p in range(self.cursor + 1, self.total + 1) if p not in aside})
 
+    def known(self):
+        return self.cursor, self.parked, self.again, self.skipped, self.pending()
+
     def __eq__(self, other):
-        return (self.cursor, self.parked, self.again, self.pending()) == (other.cursor, other.parked, other.again, other.pending())
+        return self.known() == other.known()
 
     def after(self, what, p):
         """What it knows when it has been told."""
         m = Model(self.total)
-        m.cursor, m.parked, m.again, m.done = self.cursor, self.parked, self.again, self.done
+        m.__dict__.update(self.__dict__)
         if what == "seek" or what == "ack" and p not in self.again:
             m.cursor = p
             m.done = frozenset(q for q in m.done if q > p)
@@ -324,8 +319,10 @@ class Model:
             m.parked, m.again = m.parked | {p}, m.again - {p}
         elif what == "retry":
             m.parked, m.again = m.parked - {p}, m.again | {p}
-        else:  # skip, or ack of one that is given again
-            m.parked, m.again = m.parked - {p}, m.again - {p}
+        elif what == "skip":
+            m.parked, m.again, m.skipped = m.parked - {p}, m.again - {p}, m.skipped | {p}
+        else:  # ack of one that is given again
+            m.again = m.again - {p}
             m.done = m.done | ({p} if p > m.cursor else set())
         return m
 
@@ -354,10 +351,11 @@ def tell(path, what, p):
 def seen(path, total):
     m = Model(total)
     m.cursor = cursor(path)
-    m.parked, m.again = (frozenset(int(name[:16], 16) for name in os.listdir(os.path.join(path, where)) if name.endswith(".json"))
-                         for where in ("parked", "parked/retry"))
+    m.parked, m.again, m.skipped = (
+        frozenset(int(name[:16], 16) for name in os.listdir(os.path.join(path, where)) if name.endswith(".json"))
+        for where in ("parked", "parked/retry", "parked/skipped"))
     given = pending(path)
-    m.done = frozenset(range(m.cursor + 1, total + 1)) - set(given) - m.parked
+    m.done = frozenset(range(m.cursor + 1, total + 1)) - set(given) - m.parked - m.skipped
     assert sorted(given) == m.pending() and len(set(given)) == len(given)
     return m
 

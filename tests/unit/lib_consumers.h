@@ -53,6 +53,12 @@ static inline int consume_configure(struct lib_store *l, uint32_t no, const char
     return consumers_configure(store_consumers(l->store), no, consume_padded(json));
 }
 
+static inline uint32_t consume_make_group(struct lib_store *l, const char *name) {
+    uint32_t no = consume_make(l, name);
+    assert_int_equal(consume_configure(l, no, "{\"group\":true}"), 0);
+    return no;
+}
+
 static inline struct reader *consume_open(struct lib_store *l, uint32_t no, enum reader_kind kind) {
     struct reader *r = NULL;
     assert_int_equal(reader_open(&r, store_consumers(l->store), no, kind, &consume_who), 0);
@@ -97,6 +103,13 @@ static inline void consume_gives(struct reader *r, const char *positions, ssize_
     assert_int_equal(said, last);
     free(text);
     free(got);
+}
+
+/* Opens and closes a descriptor that is given these positions, as a follower would be that comes now. */
+static inline void consume_pending(struct lib_store *l, uint32_t no, const char *positions) {
+    struct reader *r = consume_open(l, no, READER_PENDING);
+    consume_gives(r, positions, 0);
+    reader_close(r);
 }
 
 /* One line: its position; 0 for none. */
