@@ -110,6 +110,7 @@ static const struct node_kind kinds[NODE_TAGS] = {
     [NODE_CONSUMER_ACK] =       {"ack",               NODE_CONSUMER,        false, S_IFREG | 0660, ACCESS_MODE,   &growing,   &consumer_ack_ops},
     [NODE_CONSUMER_NACK] =      {"nack",              NODE_CONSUMER,        false, S_IFREG | 0220, ACCESS_MODE,   &control,   &consumer_nack_ops},
     [NODE_CONSUMER_LAG] =       {"lag",               NODE_CONSUMER,        false, S_IFREG | 0440, ACCESS_MODE,   &growing,   &consumer_lag_ops},
+    [NODE_CONSUMER_STATUS] =    {".status.json",      NODE_CONSUMER,        true,  S_IFREG | 0440, ACCESS_MODE,   &growing,   &consumer_status_ops},
     [NODE_CONSUMER_PARKED] =    {"parked",            NODE_CONSUMER,        false, S_IFDIR | 0550, ACCESS_MODE,   &directory, &consumer_parked_ops},
     [NODE_CONSUMER_RETRY] =     {"retry",             NODE_CONSUMER_PARKED, false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumer_retry_ops},
     [NODE_CONSUMER_SKIPPED] =   {"skipped",           NODE_CONSUMER_PARKED, false, S_IFDIR | 0750, ACCESS_MODE,   &directory, &consumer_skipped_ops},

@@ -162,7 +162,7 @@ extern const struct node_ops query_result_ops;                                 /
 extern const struct node_ops query_call_ops;                                   /* node_call.c */
 extern const struct node_ops consumers_ops, consumer_ops, consumer_config_ops; /* node_consumers.c */
 extern const struct node_ops consumer_ack_ops, consumer_nack_ops;              /* node_consumers.c */
-extern const struct node_ops consumer_lag_ops;                                 /* node_consumers.c */
+extern const struct node_ops consumer_lag_ops, consumer_status_ops;            /* node_consumers.c */
 extern const struct node_ops consumer_follow_ops, consumer_group_ops;          /* node_follow.c */
 extern const struct node_ops consumer_pending_ops;                             /* node_follow.c */
 extern const struct node_ops consumer_parked_ops, consumer_parked_event_ops;   /* node_shelf.c */

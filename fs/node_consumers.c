@@ -293,3 +293,11 @@ static int lag_render(struct fs *fs, const struct node *node, struct buf *out) {
 }
 
 const struct node_ops consumer_lag_ops = {.stat = consumer_stat, .open = text_open, .render = lag_render};
+
+/* --- .status.json */
+
+static int status_render(struct fs *fs, const struct node *node, struct buf *out) {
+    return reply_stale(consumers_status(fs->consumers, (uint32_t)node->no, out));
+}
+
+const struct node_ops consumer_status_ops = {.open = text_open, .render = status_render};

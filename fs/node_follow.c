@@ -29,8 +29,9 @@ static int open_reader(struct fs *fs, const struct node *node, enum reader_kind 
     struct asker a;
     asker_init(&a, req);
     int r = fs->governed ? asker_groups(&a, req) : 0;
+    const struct caller caller = {.who = a.who, .pid = fuse_req_ctx(req)->pid};
     if (r == 0)
-        r = reply_stale(reader_open(out, fs->consumers, (uint32_t)node->no, kind, &a.who));
+        r = reply_stale(reader_open(out, fs->consumers, (uint32_t)node->no, kind, &caller));
     asker_deinit(&a);
     return r;
 }

@@ -85,7 +85,7 @@ int group_join(struct consumer *c, struct reader *reader, struct member **out) {
         return r;
     }
     *m = (struct member){.group = c->group, .reader = reader};
-    TAILQ_INIT(&m->hand.queued);
+    hand_member_init(&m->hand);
     LIST_INSERT_HEAD(&c->group->members, m, link);
     *out = m;
     return 0;
@@ -108,7 +108,7 @@ void group_leave(struct member *m) {
 int group_restart(struct group *g) {
     struct member *m;
     LIST_FOREACH(m, &g->members, link)
-    TAILQ_INIT(&m->hand.queued);
+    hand_member_init(&m->hand);
     hand_clear(&g->hand);
     g->place = g->consumer->cursor;
     g->stalled = false;
@@ -120,6 +120,10 @@ int group_restart(struct group *g) {
 bool group_has(const struct group *g, uint64_t position) {
     const struct held *h = hand_find(&g->hand, position);
     return h && h->state == HELD_GIVEN;
+}
+
+size_t group_in_hand(const struct member *m) {
+    return m->hand.n_given;
 }
 
 int group_ack(struct member *m, uint64_t position) {

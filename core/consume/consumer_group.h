@@ -23,6 +23,8 @@ int group_fill(struct member *m, struct lines *l, uint64_t head, bool *further, 
 
 /* Whether somebody was given the event and has not acknowledged it. */
 bool group_has(const struct group *g, uint64_t position);
+/* How many the member was given and has not acknowledged. */
+size_t group_in_hand(const struct member *m);
 enum { GROUP_NOT_GIVEN = 1 };
 
 /* The member is done with an event; when the cursor waits for an earlier one, consumer_done_put() is to follow. 0,

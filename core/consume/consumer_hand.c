@@ -21,6 +21,11 @@ void hand_init(struct hand *hand) {
     TAILQ_INIT(&hand->freed);
 }
 
+void hand_member_init(struct hand_member *m) {
+    *m = (struct hand_member){0};
+    TAILQ_INIT(&m->queued);
+}
+
 void hand_clear(struct hand *hand) {
     tdestroy(hand->by_position, free);
     tdestroy(hand->bindings, free);
@@ -120,6 +125,7 @@ int hand_bind(struct hand *hand, struct held *h, struct hand_member *m) {
 void hand_give(struct held *h) {
     TAILQ_REMOVE(&h->member->queued, h, link);
     h->state = HELD_GIVEN;
+    h->member->n_given++;
 }
 
 void hand_drop(struct hand *hand, struct held *h) {
@@ -127,6 +133,8 @@ void hand_drop(struct hand *hand, struct held *h) {
         TAILQ_REMOVE(&hand->freed, h, link);
     else if (h->state == HELD_QUEUED)
         TAILQ_REMOVE(&h->member->queued, h, link);
+    else
+        h->member->n_given--;
     if (h->member)
         unbind(hand, h);
     TAILQ_REMOVE(&hand->order, h, order);
@@ -147,7 +155,7 @@ void hand_free_all_of(struct hand *hand, struct hand_member *m) {
         if (h->state == HELD_FREED)
             TAILQ_INSERT_TAIL(&hand->freed, h, link);
     }
-    TAILQ_INIT(&m->queued);
+    hand_member_init(m);
 }
 
 uint64_t hand_lowest(const struct hand *hand) {

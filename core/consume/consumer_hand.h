@@ -24,6 +24,7 @@ TAILQ_HEAD(hand_list, held);
 
 struct hand_member {
     struct hand_list queued; /* in the order of giving */
+    size_t n_given;
 };
 
 struct hand {
@@ -35,7 +36,8 @@ struct hand {
 };
 
 void hand_init(struct hand *hand);
-/* Drops everything; members' queues are to be initialised again. */
+void hand_member_init(struct hand_member *m);
+/* Drops everything; members are to be initialised again. */
 void hand_clear(struct hand *hand);
 
 struct held *hand_find(const struct hand *hand, uint64_t position);

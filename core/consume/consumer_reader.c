@@ -32,7 +32,7 @@ static bool may_read(const struct consumer *c, const struct identity *who) {
     return consumer_config_each_type(c->config, may_read_type, &q);
 }
 
-static struct reader *reader_new(struct consumer *c, enum reader_kind kind) {
+static struct reader *reader_new(struct consumer *c, enum reader_kind kind, const struct caller *caller) {
     struct reader *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
@@ -42,6 +42,8 @@ static struct reader *reader_new(struct consumer *c, enum reader_kind kind) {
     }
     r->consumer = c;
     r->kind = kind;
+    r->uid = caller->who.uid;
+    r->pid = caller->pid;
     atomic_init(&r->references, 1);
     atomic_init(&r->looked_to, 0);
     atomic_init(&r->looked_news, 0);
@@ -91,15 +93,15 @@ static int enter(struct reader *r, const struct identity *who) {
 }
 
 int reader_open(struct reader **out, struct consumers *cs, uint32_t no, enum reader_kind kind,
-                const struct identity *who) {
+                const struct caller *caller) {
     struct consumer *c = consumer_of(cs, no);
-    struct reader *r = c ? reader_new(c, kind) : NULL;
+    struct reader *r = c ? reader_new(c, kind, caller) : NULL;
     if (!r) {
         consumer_unref(c);
         return c ? -ENOMEM : CONSUMER_NONE;
     }
     pthread_mutex_lock(&c->lock);
-    int code = enter(r, who);
+    int code = enter(r, &caller->who);
     pthread_mutex_unlock(&c->lock);
     if (code < 0)
         reader_unref(r);

@@ -13,6 +13,8 @@ struct reader {
     struct consumer *consumer; /* a reference */
     LIST_ENTRY(reader) link;   /* of its consumer's */
     enum reader_kind kind;
+    uint32_t uid; /* who opened it */
+    int32_t pid;
     uint64_t end; /* the last position that it shows */
     atomic_uint references;
     struct waits waits;

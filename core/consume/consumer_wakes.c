@@ -93,6 +93,13 @@ void wakes_news(struct wakes *w, struct reader *r) {
     pthread_mutex_unlock(&w->lock);
 }
 
+bool wakes_waited(struct wakes *w, const struct reader *r) {
+    pthread_mutex_lock(&w->lock);
+    bool waited = !TAILQ_EMPTY(&r->waits.list);
+    pthread_mutex_unlock(&w->lock);
+    return waited;
+}
+
 /* --- the thread */
 
 static bool log_has_grown(struct wakes *w) {

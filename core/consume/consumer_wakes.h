@@ -48,5 +48,7 @@ void wakes_deinit(struct wakes *w);
 
 /* The reader's consumer has news. */
 void wakes_news(struct wakes *w, struct reader *r);
+/* Whether somebody waits for the reader. */
+bool wakes_waited(struct wakes *w, const struct reader *r);
 
 #endif

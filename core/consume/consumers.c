@@ -177,37 +177,6 @@ static void consumers_drop(struct consumers *cs, struct consumer *c) {
     consumer_unref(c);
 }
 
-/* Whether the position is in what is known to be of no concern further on. */
-static bool in_gap(const struct consumer *c, uint64_t position) {
-    return position > c->gap_from && position <= c->gap_to;
-}
-
-/* Of those behind `done`: what need not be given any more. */
-static uint64_t lag_less(const struct consumer *c, uint64_t done) {
-    bool gap = c->gap_from >= done;
-    uint64_t n = done_count(&c->done, done);
-    if (gap)
-        n += c->gap_to - c->gap_from + done_count(&c->done, c->gap_to) - done_count(&c->done, c->gap_from);
-    for (size_t i = asides_after(&c->asides, done); i < c->asides.n; i++) {
-        const struct aside *p = c->asides.list[i];
-        if (gap && in_gap(c, p->position))
-            n -= p->state == ASIDE_AGAIN;
-        else
-            n += p->state != ASIDE_AGAIN && !done_has(&c->done, p->position);
-    }
-    return n;
-}
-
-/* With the lock held. */
-static uint64_t lag_of(const struct consumer *c) {
-    uint64_t head = feed_position(&c->all->store->feed), done = c->clear > c->cursor ? c->clear : c->cursor;
-    uint64_t lag = head > done ? head - done - lag_less(c, done) : 0;
-    const struct aside *p;
-    TAILQ_FOREACH(p, &c->asides.again, link)
-    lag += p->position <= done;
-    return lag;
-}
-
 static void info_fill(struct consumer *c, struct consumer_info *out) {
     *out = (struct consumer_info){.no = c->no, .bytes = (uint8_t)c->name.n};
     memcpy(out->name, c->name.p, c->name.n);
@@ -216,7 +185,7 @@ static void info_fill(struct consumer *c, struct consumer_info *out) {
     out->time = c->time;
     out->acked = c->acked;
     out->cursor = c->cursor;
-    out->lag = lag_of(c);
+    out->lag = consumer_lag(c);
     pthread_mutex_unlock(&c->lock);
 }
 

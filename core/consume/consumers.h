@@ -63,6 +63,9 @@ int consumers_make(struct consumers *cs, struct str name);
 /* Its readers come to their end. -ENOTEMPTY while there are events that are parked or to be given again. */
 int consumers_remove(struct consumers *cs, struct str name);
 
+/* .status.json, appended. */
+int consumers_status(struct consumers *cs, uint32_t no, struct buf *out);
+
 /* config.json, appended: one line. */
 int consumers_config(struct consumers *cs, uint32_t no, struct buf *out);
 /* Replaces it by a JSON object, which JSON_PADDING readable bytes follow. -EINVAL; -EBUSY while there are readers that
@@ -76,9 +79,9 @@ void consumers_tell(struct consumers *cs, struct str name, const char *file, con
 
 enum reader_kind { READER_FOLLOW, READER_PENDING };
 
-/* -EACCES when the identity may not read one of the types that the consumer's events can be of. */
+/* -EACCES when the caller may not read one of the types that the consumer's events can be of. */
 int reader_open(struct reader **out, struct consumers *cs, uint32_t no, enum reader_kind kind,
-                const struct identity *who);
+                const struct caller *caller);
 /* No call on it may be under way, and nobody may wait. In a group what it has in hand goes to others. NULL is fine. */
 void reader_close(struct reader *r);
 /* Whole lines, as many as there are and fit; one that does not fit alone is given in pieces. 0: the end (of `pending`;

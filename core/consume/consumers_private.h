@@ -105,6 +105,11 @@ bool consumer_done_put(struct consumer *c);
 /* Forgets what is known of positions up to this one, block by block; UINT64_MAX: all. */
 void consumer_done_forget(struct consumer *c, uint64_t position);
 
+/* --- consumer_status.c */
+
+/* As in struct consumer_info. With the lock held. */
+uint64_t consumer_lag(const struct consumer *c);
+
 /* --- consumer_load.c */
 
 int consumers_load(struct consumers *cs, struct err *err);

@@ -56,6 +56,10 @@ def lag(path):
     return int(read(os.path.join(path, "lag")))
 
 
+def status(path):
+    return lib.strict(read(os.path.join(path, ".status.json")))
+
+
 def nack(path, position, reason):
     write(os.path.join(path, "nack"), lib.line({"position": position, "reason": reason}))
 

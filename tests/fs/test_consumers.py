@@ -29,9 +29,10 @@ def test_a_consumer_is_a_directory(mount):
     path = consumer(mount, "billing")
     assert os.listdir(mount.path("consumers")) == ["billing"]
     assert sorted(os.listdir(path)) == ["ack", "config.json", "lag", "nack", "parked", "pending"], "follow is not listed"
-    modes = {name: oct(os.stat(os.path.join(path, name)).st_mode & 0o7777) for name in [*os.listdir(path), "follow"]}
+    modes = {name: oct(os.stat(os.path.join(path, name)).st_mode & 0o7777)
+             for name in [*os.listdir(path), "follow", ".status.json"]}
     assert modes == {"ack": "0o660", "config.json": "0o640", "lag": "0o440", "nack": "0o220", "parked": "0o550",
-                     "pending": "0o440", "follow": "0o440"}
+                     "pending": "0o440", "follow": "0o440", ".status.json": "0o440"}
     assert sorted(os.listdir(os.path.join(path, "parked"))) == ["retry", "skipped"]
     assert read(os.path.join(path, "config.json")) == '{"from":"start","types":[],"events":[],"group":false}\n'
     assert read(os.path.join(path, "ack")) == NONE + "\n"

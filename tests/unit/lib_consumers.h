@@ -11,8 +11,6 @@
 #include <inttypes.h>
 #include <time.h>
 
-static const struct identity consume_who = {.uid = 1000, .gid = 100};
-
 /* Appends n events of a type to an aggregate; data counts. */
 static inline void consume_append(struct lib_store *l, const char *type, const char *id, const char *event, int n) {
     struct channel *c = lib_channel(l, type, id);
@@ -35,6 +33,22 @@ static inline struct consumer_info consume_info(struct lib_store *l, uint32_t no
     struct consumer_info info;
     assert_int_equal(consumers_get(store_consumers(l->store), no, &info), 0);
     return info;
+}
+
+/* .status.json, for json_decref(). */
+static inline json_t *consume_status(struct lib_store *l, uint32_t no) {
+    struct buf text = {0};
+    assert_int_equal(consumers_status(store_consumers(l->store), no, &text), 0);
+    json_t *status = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+    buf_free(&text);
+    assert_non_null(status);
+    return status;
+}
+
+static inline uint64_t consume_figure(const json_t *object, const char *name) {
+    const json_t *value = json_object_get(object, name);
+    assert_true(json_is_integer(value));
+    return (uint64_t)json_integer_value(value);
 }
 
 /* Text with what the parser wants behind it; valid until the fourth call after this one. */
@@ -61,7 +75,7 @@ static inline uint32_t consume_make_group(struct lib_store *l, const char *name)
 
 static inline struct reader *consume_open(struct lib_store *l, uint32_t no, enum reader_kind kind) {
     struct reader *r = NULL;
-    assert_int_equal(reader_open(&r, store_consumers(l->store), no, kind, &consume_who), 0);
+    assert_int_equal(reader_open(&r, store_consumers(l->store), no, kind, &lib_caller), 0);
     return r;
 }
 

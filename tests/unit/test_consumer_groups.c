@@ -420,6 +420,40 @@ static void model_park(struct model *m) {
     }
 }
 
+static void model_check_status(struct model *m, uint64_t lag) {
+    uint64_t given = 0, parked = 0, again = 0, skipped = 0, of[MEMBERS] = {0}, readers = 0, in_hand = 0;
+    for (uint64_t p = 1; p <= m->head; p++) {
+        given += m->what[p] == GIVEN;
+        parked += m->what[p] == PARKED;
+        again += m->what[p] == AGAIN || (m->what[p] == GIVEN && m->retried[p]);
+        skipped += m->skipped[p];
+        if (m->what[p] == GIVEN)
+            of[m->owner[p]]++;
+    }
+    for (int i = 0; i < MEMBERS; i++)
+        readers += m->members[i] != NULL;
+    json_t *status = consume_status(m->l, m->no), *list = json_object_get(status, "by_reader"), *one;
+    size_t i;
+    assert_int_equal(consume_figure(status, "lag_events"), lag);
+    assert_int_equal(consume_figure(status, "readers"), readers);
+    assert_int_equal(consume_figure(status, "waiting"), 0);
+    assert_int_equal(consume_figure(status, "in_hand"), given);
+    assert_int_equal(consume_figure(status, "parked"), parked);
+    assert_int_equal(consume_figure(status, "retry"), again);
+    assert_int_equal(consume_figure(status, "skipped"), skipped);
+    assert_int_equal(json_array_size(list), readers);
+    json_array_foreach(list, i, one) {
+        uint64_t n = consume_figure(one, "in_hand");
+        in_hand += n;
+        int member = 0;
+        while (member < MEMBERS && (!m->members[member] || of[member] != n))
+            member++;
+        assert_true(member < MEMBERS);
+    }
+    assert_int_equal(in_hand, given);
+    json_decref(status);
+}
+
 static void model_check_skipped(struct model *m) {
     struct consumer_parked list[EVENTS_MAX];
     int n = consumers_parked(store_consumers(m->l->store), m->no, SHELF_SKIPPED, 0, list, EVENTS_MAX), found = 0;
@@ -435,6 +469,7 @@ static void model_check(struct model *m) {
     for (uint64_t p = 1; p <= m->head; p++)
         lag += m->what[p] != DONE && m->what[p] != PARKED;
     assert_int_equal(info.lag, lag);
+    model_check_status(m, lag);
     model_check_skipped(m);
     for (uint64_t p = 1; p <= cursor; p++)
         if (m->what[p] == NEW || (m->what[p] == GIVEN && !m->retried[p]))

@@ -303,8 +303,7 @@ static void pending_ends_where_the_log_ended(void **state) {
     consume_gives(r, "4", 0);
     reader_close(r);
     struct reader *none = NULL;
-    assert_int_equal(reader_open(&none, store_consumers(l->store), no + 1, READER_PENDING, &consume_who),
-                     CONSUMER_NONE);
+    assert_int_equal(reader_open(&none, store_consumers(l->store), no + 1, READER_PENDING, &lib_caller), CONSUMER_NONE);
 }
 
 /* --- acknowledging */
