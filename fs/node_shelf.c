@@ -40,6 +40,13 @@ static int shelf_find(struct fs *fs, const struct node *dir, struct str name, fu
     return r == -ESTALE ? -ENOENT : r;
 }
 
+/* A reader may be done with an event before mv has looked for what it has moved. */
+static int retry_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+                      struct node_stat *stat) {
+    int r = shelf_find(fs, dir, name, req, child, stat);
+    return r == -ENOENT ? parked_find_moved(fs, dir, name, req, child, stat) : r;
+}
+
 static int shelf_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {
     return consumers_parked(l->fs->consumers, (uint32_t)dir->no, shelf_of(dir), after, out, n);
 }
@@ -79,12 +86,14 @@ static void shelf_take(struct fs *fs, const struct node *dir, const struct node 
     int r = shelf_find(fs, from, name, req, &child, &stat);
     if (r == 0)
         r = shelf_order(fs, dir, position, req);
+    if (r == 0 && dir->tag == NODE_CONSUMER_RETRY)
+        moves_add(&fs->moves, dir, position);
     reply_result(req, r);
 }
 
 const struct node_ops consumer_parked_ops = {.stat = shelf_stat, .find = shelf_find, .list = shelf_list};
 const struct node_ops consumer_retry_ops = {
-    .stat = shelf_stat, .find = shelf_find, .list = shelf_list, .take = shelf_take};
+    .stat = shelf_stat, .find = retry_find, .list = shelf_list, .take = shelf_take};
 const struct node_ops consumer_skipped_ops = {
     .stat = shelf_stat, .find = shelf_find, .list = shelf_list, .take = shelf_take};
 

@@ -12,8 +12,7 @@ bool parked_position(struct str name, uint64_t *out);
 /* listing_add() of <position>.json, which is at the offset of its position. */
 bool parked_listing_add(struct listing *l, uint64_t position, const struct node *node);
 
-/* `find` of a retry/ that is empty but for what has just been moved there: that is found for a while, as a file of no
- * bytes. */
+/* `find` of what has just been moved into a retry/ and is gone: that is found for a while, as a file of no bytes. */
 int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                       struct node_stat *stat);
 

@@ -1,6 +1,7 @@
 """Events that a consumer could not handle: parked, given again, passed over."""
 
 import os
+import threading
 
 import lib
 from lib import error_of
@@ -120,6 +121,30 @@ def test_several_parked_events_are_moved_by_one_command(mount):
         mount.ok(f"cd consumers/c/parked && mv {'retry/' if to == 'skipped' else ''}*.json {to}/ 2>&1")
     assert sorted(os.listdir(os.path.join(path, "parked", "skipped"))) == [f"{hexa(p)}.json" for p in (1, 2, 3)]
     assert pending(path) == []
+
+
+def test_mv_does_not_complain_of_a_reader_that_is_quick(mount):
+    """It looks for what it has moved into retry/, and that is done with already."""
+    path = consumer(mount, "g", group=True)
+    n = lib.size(100, 30)
+    mount.append("", lib.spread(n))
+
+    def work():
+        while e := f.event():
+            f.ack(e["position"])
+    with Follower(path, os.O_RDWR) as f:
+        for e in f.events(n):
+            nack(path, e["position"], "no")
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        assert mount.ok("mv consumers/g/parked/*.json consumers/g/parked/retry/ 2>&1", timeout=60) == ""
+        lib.wait_until(lambda: lag(path) == 0, 10, "all to be done")
+        one = os.path.join(path, "parked", "retry", hexa(1) + ".json")
+        assert os.listdir(os.path.join(path, "parked", "retry")) == [] and read(one) == ""
+        assert error_of(os.rename, one, os.path.join(path, "parked", "skipped", hexa(1) + ".json")) == "ENOENT"
+        os.rmdir(path)
+        worker.join(lib.limit(10))
+        assert not worker.is_alive()
 
 
 def test_rmdir_with_parked_events(mount):
