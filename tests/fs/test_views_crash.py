@@ -3,6 +3,7 @@ makes, byte for byte.
 
 ESFS_VIEWS_CYCLES: how many kills. ESFS_SEED: of the moments."""
 
+import errno
 import os
 import random
 import threading
@@ -92,3 +93,46 @@ def test_views_are_what_the_log_makes_after_every_kill(daemons, place):
     assert shown(mount) == before
     mount.restart()
     assert shown(mount) == before, "a clean stop keeps it"
+
+
+FRAGILE = """return {
+  key = function(e) return e.subject end,
+  on = { Noted = function(view, e) error("a bad note") end },
+}
+"""
+
+
+@pytest.mark.timeout(300)
+def test_what_was_passed_over_is_so_after_every_kill(daemons, place):
+    """Each event is in one place, and what was answered is there for good."""
+    seed = int(os.environ.get("ESFS_SEED", time.time_ns() % 100_000))
+    print("ESFS_SEED:", seed)
+    moments = random.Random(seed)
+    mount = started(daemons, place, "bank", files={"views/notes.lua": FRAGILE})
+    opened(mount, *(f"a{n}" for n in range(ACCOUNTS)))
+    mount.append("", *[{"aggregate": f"account/a{n % ACCOUNTS}", "type": "Note", "data": {"x": n}}
+                       for n in range(lib.size(4000, 500))])
+    settle(mount)
+    top, done = mount.path("views/notes/.parked"), set()
+
+    def parked():
+        return {name for name in os.listdir(top) if name.endswith(".json")}
+    names = parked()
+    for _ in range(int(os.environ.get("ESFS_VIEWS_CYCLES", 0)) or lib.size(8, 3)):
+        timer = threading.Timer(moments.uniform(0.02, 0.2) * lib.SLOW, mount.kill9)
+        timer.start()
+        for name in sorted(names - done, key=lambda _: moments.random()):
+            try:
+                os.rename(f"{top}/{name}", f"{top}/skipped/{name}")
+                done.add(name)
+            except OSError as e:
+                assert e.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT), e
+                break
+        timer.join()
+        mount.start()
+        settle(mount)
+        skipped = set(os.listdir(f"{top}/skipped"))
+        assert done <= skipped <= done | {name}, (done - skipped, skipped - done)
+        lib.wait_until(lambda: parked() == names - skipped, 10, "the view to pass over what the log says")
+        done = skipped
+    assert done
