@@ -78,6 +78,11 @@ static uint64_t parked_count(struct views *vs, uint32_t no) {
     return n > 0 ? (uint64_t)n : 0;
 }
 
+static uint64_t skipped_count(struct views *vs, struct str name) {
+    char follower[VIEW_FOLLOWER_ROOM];
+    return index_skip_count(vs->store->index, view_follower(name, follower), 0, UINT64_MAX);
+}
+
 static json_t *view_object(struct views *vs, uint32_t no) {
     json_t *object = NULL;
     pthread_mutex_lock(&vs->lock);
@@ -87,6 +92,7 @@ static json_t *view_object(struct views *vs, uint32_t no) {
         json_object_set_new(object, "view", json_stringn(v->name.p, v->name.n));
         side_put(vs, &v->now, object);
         contents_put(&v->now, object);
+        json_object_set_new(object, "skipped", figure_number(skipped_count(vs, v->name)));
         if (v->beside.build)
             json_object_set_new(object, "rebuild", rebuild_object(vs, &v->beside));
     }

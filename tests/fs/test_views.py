@@ -127,6 +127,7 @@ def test_a_parked_event_is_passed_over_for_good(daemons, place):
     assert mount.ok("jq -c .notes views/notes/a.json") == '["one","three","five"]'
     assert parked(mount) == []
     assert skipped(mount) == ["0000000000000004.json", "0000000000000006.json"]
+    assert status(mount, "notes")["skipped"] == 2
 
 
 def test_what_was_passed_over_can_be_seen(daemons, place):
