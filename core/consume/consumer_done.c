@@ -106,7 +106,7 @@ bool consumer_done_put(struct consumer *c) {
     return any;
 }
 
-void consumer_done_forget(struct consumer *c, uint64_t position) {
+static void forget_blocks(struct consumer *c, uint64_t position) {
     struct done *d = &c->done;
     size_t n = d->n && position < UINT64_MAX ? block_at(d, position + 1) : d->n;
     for (size_t i = 0; i < n; i++) {
@@ -118,4 +118,20 @@ void consumer_done_forget(struct consumer *c, uint64_t position) {
     d->n -= n;
     if (n)
         memmove(d->list, d->list + n, d->n * sizeof *d->list);
+}
+
+static void forget_asides(struct consumer *c, uint64_t position) {
+    const struct asides *s = &c->asides;
+    for (size_t i = 0; s->n_of[ASIDE_DONE] && i < s->n && s->list[i]->position <= position;) {
+        struct aside *p = s->list[i];
+        if (p->state == ASIDE_DONE)
+            consumer_aside_drop(c, p);
+        else
+            i++;
+    }
+}
+
+void consumer_done_forget(struct consumer *c, uint64_t position) {
+    forget_blocks(c, position);
+    forget_asides(c, position);
 }

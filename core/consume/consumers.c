@@ -107,13 +107,6 @@ void consumer_move(struct consumer *c, uint64_t position) {
         c->given = position;
     consumer_put_cursor(c);
     consumer_done_forget(c, position);
-    for (size_t i = 0; c->asides.n_of[ASIDE_DONE] && i < c->asides.n && c->asides.list[i]->position <= position;) {
-        struct aside *p = c->asides.list[i];
-        if (p->state == ASIDE_DONE)
-            consumer_aside_drop(c, p);
-        else
-            i++;
-    }
 }
 
 /* --- the list */

@@ -102,7 +102,8 @@ void consumer_aside_drop(struct consumer *c, struct aside *p);
 
 /* Puts what has changed. False when nothing has. Between commits_begin() and commits_end(), as what follows. */
 bool consumer_done_put(struct consumer *c);
-/* Forgets what is known of positions up to this one, block by block; UINT64_MAX: all. */
+/* Forgets what is done with, up to this position and block by block, and the events that were given again up to it;
+ * UINT64_MAX: all. */
 void consumer_done_forget(struct consumer *c, uint64_t position);
 
 /* --- consumer_status.c */

@@ -218,6 +218,43 @@ static void a_retried_event_comes_first_until_it_is_done(void **state) {
     consume_pending(l, no, "4 5 6"); /* forgotten once the cursor has passed it */
 }
 
+/* It was done with by itself, before the cursor had come there: `seek` begins again with that, too. */
+static void an_event_that_was_done_after_a_retry_comes_again_after_a_seek(void **state) {
+    struct lib_store *l = *state;
+    struct consumers *cs = store_consumers(l->store);
+    uint32_t no = consume_make(l, "c"), from = consume_make(l, "from"), group = consume_make_group(l, "g");
+    consume_append(l, "order", "1", "A", 3);
+    consume_pending(l, no, "1 2 3");
+    consume_pending(l, from, "1 2 3");
+    struct reader *r = consume_open(l, group, READER_FOLLOW);
+    consume_gives(r, "1 2 3", -EAGAIN);
+    for (uint32_t c = no; c <= group; c++) {
+        assert_int_equal(consume_nack(l, c, 2, ""), 0);
+        assert_int_equal(consumers_retry(cs, c, 2), 0);
+        assert_int_equal(consume_info(l, c).lag, 3);
+    }
+    consume_pending(l, no, "2 1 3");
+    consume_pending(l, from, "2 1 3");
+    consume_gives(r, "2", -EAGAIN);
+    assert_int_equal(consume_ack(l, no, 2), 17);
+    assert_int_equal(consume_ack(l, from, 2), 17);
+    assert_int_equal(consume_ack_by(r, 2), 17);
+    consume_pending(l, no, "1 3");
+    assert_int_equal(consume_ack_text(l, no, "seek 0000000000000000"), 21);
+    assert_int_equal(consume_configure(l, from, "{\"from\":\"0000000000000001\"}"), 0);
+    assert_int_equal(consume_ack_text(l, group, "seek 0000000000000000"), 21);
+    consume_gives(r, "1 2 3", -EAGAIN);
+    reader_close(r);
+    for (int round = 0; round < 2; round++) {
+        consume_pending(l, no, "1 2 3");
+        consume_pending(l, from, "2 3");
+        consume_pending(l, group, "1 2 3");
+        assert_int_equal(consume_info(l, no).lag, 3);
+        lib_store_close(l);
+        lib_store_open(l);
+    }
+}
+
 static void a_skipped_event_is_done_with(void **state) {
     struct lib_store *l = *state;
     struct consumers *cs = store_consumers(l->store);
@@ -355,6 +392,7 @@ int main(void) {
         LIB_TEST(a_parked_event_shows_itself_and_the_reason),
         LIB_TEST(a_bad_nack_is_refused),
         LIB_TEST(a_retried_event_comes_first_until_it_is_done),
+        LIB_TEST(an_event_that_was_done_after_a_retry_comes_again_after_a_seek),
         LIB_TEST(a_skipped_event_is_done_with),
         LIB_TEST(a_skipped_event_is_not_given_after_a_seek),
         LIB_TEST(what_was_decided_about_a_skipped_event_is_told),
