@@ -61,6 +61,8 @@ void maker_abandon(void *maker);
 /* What was committed last. */
 void maker_meta(struct maker *m, struct build_meta *out);
 
+/* In the follower's thread: whether something is parked at a position. */
+bool maker_has_parked(const struct maker *m, uint64_t position);
 /* In the follower's thread, with nothing uncommitted: does again what was parked at a position, and then what waits
  * behind it. 0, -ENOENT, -EBUSY, -EIO. */
 int maker_retry(struct maker *m, uint64_t position);

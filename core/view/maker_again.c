@@ -95,11 +95,15 @@ static char *key_copy(struct str key) {
     return copy;
 }
 
+bool maker_has_parked(const struct maker *m, uint64_t position) {
+    return parking_at(&m->parking, position) < m->parking.n;
+}
+
 int maker_retry(struct maker *m, uint64_t position) {
     struct err err = {0};
     size_t i;
     int r = 0;
-    if (parking_at(&m->parking, position) == m->parking.n)
+    if (!maker_has_parked(m, position))
         return -ENOENT;
     if (is_busy(m, position))
         return -EBUSY;
@@ -120,7 +124,7 @@ int maker_skip(struct maker *m, uint64_t position) {
     uint64_t first;
     size_t i;
     int r = 0;
-    if (parking_at(&m->parking, position) == m->parking.n)
+    if (!maker_has_parked(m, position))
         return -ENOENT;
     while (r == 0 && (i = parking_at(&m->parking, position)) < m->parking.n) {
         struct str key = m->parking.list[i].key;

@@ -127,7 +127,8 @@ int views_parked_text(struct views *vs, uint32_t no, uint64_t position, struct b
  * While the view is being rebuilt this waits until the new build serves. */
 typedef void views_done(void *arg, int result);
 void views_retry(struct views *vs, uint32_t no, uint64_t position, views_done *done, void *arg);
-/* Passes over it for good: a record in the log, which calls the view by view_follower(). */
+/* Passes over it for good: a record in the log, which calls the view by view_follower(). 0 without one when a rebuild
+ * has made it good. */
 void views_skip(struct views *vs, uint32_t no, uint64_t position, const struct caller *caller, views_done *done,
                 void *arg);
 

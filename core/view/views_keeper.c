@@ -192,7 +192,28 @@ static int pending_result(struct pending *p, int result) {
         view_resolved_forget(p->views, p->no, p->position);
         return 0;
     }
-    return result == -ENOENT && p->skip ? 0 : result;
+    return result == -ENOENT && p->recorded ? 0 : result;
+}
+
+static void skip_recorded(void *arg, enum outcome outcome) {
+    struct pending *p = arg;
+    p->recorded = outcome == OUTCOME_OK;
+    if (p->recorded)
+        pending_dispatch(p->views, p);
+    else
+        pending_answer(p, -outcome_errno(outcome));
+}
+
+/* Only what is parked is recorded: what is in the view already, as a rebuild has taken it in, would be out of it after
+ * the next one. */
+static void skip_record(struct pending *p) {
+    char name[VIEW_FOLLOWER_ROOM];
+    struct view_info info;
+    int r = views_get(p->views, p->no, &info);
+    if (r == 0)
+        store_skip(p->views->store, view_follower(info.name, name), p->position, &p->caller, skip_recorded, p);
+    else
+        pending_answer(p, r == VIEW_NONE ? -ENOENT : r);
 }
 
 struct again {
@@ -209,6 +230,8 @@ static void again_work(void *arg, bool stopped) {
         STAILQ_INSERT_TAIL(&vs->pending, p, link);
         pthread_mutex_unlock(&vs->lock);
         views_wake(vs);
+    } else if (p->skip && !p->recorded && maker_has_parked(a->maker, p->position)) {
+        skip_record(p);
     } else {
         int r = p->skip ? maker_skip(a->maker, p->position) : maker_retry(a->maker, p->position);
         pending_answer(p, pending_result(p, r));
@@ -355,42 +378,32 @@ void views_stop(struct views *vs) {
 
 /* --- for readers */
 
-static struct pending *pending_new(struct views *vs, uint32_t no, uint64_t position, bool skip, views_done *done,
-                                   void *arg) {
+static void order(struct views *vs, const struct pending *like) {
     struct pending *p = malloc(sizeof *p);
-    if (p)
-        *p = (struct pending){.views = vs, .no = no, .position = position, .skip = skip, .done = done, .arg = arg};
-    else
-        done(arg, -ENOMEM);
-    return p;
+    if (!p) {
+        like->done(like->arg, -ENOMEM);
+        return;
+    }
+    *p = *like;
+    pending_dispatch(vs, p);
 }
 
 void views_retry(struct views *vs, uint32_t no, uint64_t position, views_done *done, void *arg) {
-    struct pending *p = pending_new(vs, no, position, false, done, arg);
-    if (p)
-        pending_dispatch(vs, p);
-}
-
-static void skip_recorded(void *arg, enum outcome outcome) {
-    struct pending *p = arg;
-    if (outcome != OUTCOME_OK)
-        pending_answer(p, -outcome_errno(outcome));
-    else
-        pending_dispatch(p->views, p);
+    order(vs, &(struct pending){.views = vs, .no = no, .position = position, .done = done, .arg = arg});
 }
 
 void views_skip(struct views *vs, uint32_t no, uint64_t position, const struct caller *caller, views_done *done,
                 void *arg) {
-    char name[VIEW_FOLLOWER_ROOM];
     struct buf text = {0};
-    struct view_info info;
-    int r = views_get(vs, no, &info);
-    if (r == 0)
-        r = views_parked_text(vs, no, position, &text);
-    struct pending *p = r == 0 ? pending_new(vs, no, position, true, done, arg) : NULL;
-    if (r != 0)
-        done(arg, r == VIEW_NONE ? -ENOENT : r);
-    if (p)
-        store_skip(vs->store, view_follower(info.name, name), position, caller, skip_recorded, p);
+    int r = views_parked_text(vs, no, position, &text);
     buf_free(&text);
+    if (r != 0) {
+        done(arg, r == VIEW_NONE ? -ENOENT : r);
+        return;
+    }
+    struct pending like = {
+        .views = vs, .no = no, .position = position, .skip = true, .caller = *caller, .done = done, .arg = arg};
+    like.caller.who.gids = NULL;
+    like.caller.who.n_gids = 0;
+    order(vs, &like);
 }

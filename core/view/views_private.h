@@ -36,7 +36,8 @@ struct pending {
     struct views *views;
     uint32_t no;
     uint64_t position;
-    bool skip;
+    bool skip, recorded;  /* recorded: the log says so */
+    struct caller caller; /* skip; without groups */
     views_done *done;
     void *arg;
 };

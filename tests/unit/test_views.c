@@ -275,6 +275,29 @@ static void a_repaired_view_takes_in_what_was_parked(void **state) {
     buf_free(&text);
 }
 
+/* What the log says is passed over would be gone from the view after the next rebuild. */
+static void what_a_repaired_view_has_taken_in_is_not_passed_over(void **state) {
+    struct fixture *f = *state;
+    char repaired[1024];
+    uint64_t parked[8];
+    struct index_skip skip;
+    send(f, "1", "{\"key\":\"a\",\"sum\":1}");
+    send(f, "1", "{\"key\":\"a\",\"sum\":2,\"bad\":\"x\"}");
+    settle(f);
+    uint32_t no = info(f, "sums").no;
+    assert_int_equal(views_parked(views(f), no, 0, parked, 8), 1);
+    snprintf(repaired, sizeof repaired, "%s", sums);
+    memcpy(strstr(repaired, "if e.data.bad"), "if e.data.odd", 13);
+    lib_domain_put(&f->domain, "views/sums.lua", repaired);
+    reload(f);
+    assert_int_equal(pass_over(f, no, 2), 0); /* all is well */
+    assert_int_equal(pass_over(f, no, 2), -ENOENT);
+    assert_int_equal(index_skip_after(store_index(f->l.store), STR("views/sums"), 0, &skip), INDEX_NONE);
+    assert_int_equal(views_rebuild(views(f), no), 0);
+    settle(f);
+    shows(f, "sums", "a", "{\"key\":\"a\",\"n\":2,\"sum\":3}\n");
+}
+
 /* What evolve did for an attempt that failed must not be there for the next one. */
 static void each_attempt_has_the_state_of_its_event(void **state) {
     struct fixture *f = *state;
@@ -367,6 +390,7 @@ int main(void) {
         TEST(a_path_that_is_rubbish_parks_its_aggregate),
         TEST(failed_events_are_parked_and_wait_in_order),
         TEST(a_repaired_view_takes_in_what_was_parked),
+        TEST(what_a_repaired_view_has_taken_in_is_not_passed_over),
         TEST(each_attempt_has_the_state_of_its_event),
         TEST(a_failing_key_halts_the_view_and_no_other),
         TEST(nothing_is_kept_of_an_event_that_halts_the_view),
