@@ -51,16 +51,20 @@ static size_t chunks_until(const struct page *p, uint64_t position) {
     return low;
 }
 
-bool chunk_cache_get(struct chunk_cache *c, uint64_t position, struct index_chunk *out) {
+enum chunk_cache_outcome chunk_cache_get(struct chunk_cache *c, uint64_t position, struct index_chunk *out) {
+    enum chunk_cache_outcome outcome = CHUNK_CACHE_UNKNOWN;
     uint64_t first = chunk_cache_first(position);
     pthread_mutex_lock(&c->lock);
     const struct page *p = *slot_of(c, first);
     size_t k = p && p->first == first ? chunks_until(p, position) : 0;
-    bool known = k > 0 && k < p->n;
-    if (known)
+    if (k > 0 && k < p->n) {
         *out = p->chunks[k - 1];
+        outcome = CHUNK_CACHE_FOUND;
+    } else if (k == CHUNK_PAGE_MAX) {
+        outcome = CHUNK_CACHE_PAST;
+    }
     pthread_mutex_unlock(&c->lock);
-    return known;
+    return outcome;
 }
 
 void chunk_cache_put(struct chunk_cache *c, uint64_t page_first, const struct index_chunk *chunks, size_t n) {

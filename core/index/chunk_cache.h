@@ -23,8 +23,10 @@ void chunk_cache_free(struct chunk_cache *c);
 static inline uint64_t chunk_cache_first(uint64_t position) {
     return position / CHUNK_PAGE_POSITIONS * CHUNK_PAGE_POSITIONS;
 }
-/* True when the chunk that holds the position is known; its offset is not. */
-bool chunk_cache_get(struct chunk_cache *c, uint64_t position, struct index_chunk *out);
+/* PAST: its page is full and ends before the position, so to read it anew is of no use. */
+enum chunk_cache_outcome { CHUNK_CACHE_FOUND, CHUNK_CACHE_PAST = 1, CHUNK_CACHE_UNKNOWN = 2 };
+/* The chunk that holds the position; its offset is not known. */
+enum chunk_cache_outcome chunk_cache_get(struct chunk_cache *c, uint64_t position, struct index_chunk *out);
 /* Keeps n chunks that follow each other, up to CHUNK_PAGE_MAX. The first one begins at or before the page's first
  * position or is the first of all; the last one only says where the one before it ends. */
 void chunk_cache_put(struct chunk_cache *c, uint64_t page_first, const struct index_chunk *chunks, size_t n);

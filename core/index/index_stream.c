@@ -322,16 +322,17 @@ static bool position_search(const struct window *w, uint64_t position, struct in
 static int chunk_older(struct index *ix, uint64_t position, struct index_chunk *out, struct err *err) {
     struct index_chunk page[CHUNK_PAGE_MAX];
     uint64_t first = chunk_cache_first(position);
-    if (chunk_cache_get(ix->chunks, position, out))
-        return 0;
-    int n = family_chunks(ix->db, first, first + CHUNK_PAGE_POSITIONS, page, CHUNK_PAGE_MAX, err);
-    if (n < 0)
-        return n;
-    if (n > 1)
-        chunk_cache_put(ix->chunks, first, page, (size_t)n);
-    if (n > 0 && chunk_cache_get(ix->chunks, position, out))
-        return 0;
-    return family_chunk_at(ix->db, KEY_BY_POSITION, position, out, err);
+    enum chunk_cache_outcome outcome = chunk_cache_get(ix->chunks, position, out);
+    if (outcome == CHUNK_CACHE_UNKNOWN) {
+        int n = family_chunks(ix->db, first, first + CHUNK_PAGE_POSITIONS, page, CHUNK_PAGE_MAX, err);
+        if (n < 0)
+            return n;
+        if (n > 1) {
+            chunk_cache_put(ix->chunks, first, page, (size_t)n);
+            outcome = chunk_cache_get(ix->chunks, position, out);
+        }
+    }
+    return outcome == CHUNK_CACHE_FOUND ? 0 : family_chunk_at(ix->db, KEY_BY_POSITION, position, out, err);
 }
 
 int index_chunk_of(struct index *ix, uint64_t position, struct index_chunk *out, struct err *err) {

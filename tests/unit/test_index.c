@@ -190,6 +190,31 @@ static void chunks_are_found_by_position_while_the_family_grows(void **state) {
     story_end(&s);
 }
 
+/* Of large events a page has room for the first ones only, and the others are not to be paid for with a page each. */
+static void a_full_page_of_chunks_says_what_is_past_it(void **state) {
+    (void)state;
+    struct chunk_cache *cache = chunk_cache_new();
+    struct index_chunk chunks[CHUNK_PAGE_MAX] = {0}, found;
+    const uint64_t first = 5 * (uint64_t)CHUNK_PAGE_POSITIONS;
+    for (uint64_t i = 0; i < CHUNK_PAGE_MAX; i++)
+        chunks[i].first_position = first + 2 * i;
+    assert_int_equal(chunk_cache_get(cache, first, &found), CHUNK_CACHE_UNKNOWN);
+    for (size_t n = CHUNK_PAGE_MAX - 1; n <= CHUNK_PAGE_MAX; n++) {
+        uint64_t last = chunks[n - 1].first_position;
+        bool full = n == CHUNK_PAGE_MAX;
+        chunk_cache_put(cache, first, chunks, n);
+        for (uint64_t position = first; position < last; position++) {
+            assert_int_equal(chunk_cache_get(cache, position, &found), CHUNK_CACHE_FOUND);
+            assert_int_equal(found.first_position, position / 2 * 2);
+        }
+        assert_int_equal(chunk_cache_get(cache, last, &found), full ? CHUNK_CACHE_PAST : CHUNK_CACHE_UNKNOWN);
+        assert_int_equal(chunk_cache_get(cache, first + CHUNK_PAGE_POSITIONS - 1, &found),
+                         full ? CHUNK_CACHE_PAST : CHUNK_CACHE_UNKNOWN);
+        assert_int_equal(chunk_cache_get(cache, first + CHUNK_PAGE_POSITIONS, &found), CHUNK_CACHE_UNKNOWN);
+    }
+    chunk_cache_free(cache);
+}
+
 static void commands_may_have_any_number_of_events(void **state) {
     (void)state;
     static const uint32_t counts[] = {0, 300, 0, 0, 1, 2, 1, 0, 300, 1, 2, 0};
@@ -539,6 +564,7 @@ int main(void) {
         cmocka_unit_test(the_family_is_a_function_of_the_log),
         cmocka_unit_test(one_long_stream_has_many_runs),
         cmocka_unit_test(chunks_are_found_by_position_while_the_family_grows),
+        cmocka_unit_test(a_full_page_of_chunks_says_what_is_past_it),
         cmocka_unit_test(commands_may_have_any_number_of_events),
         cmocka_unit_test(a_command_without_events_is_found_with_its_aggregates_version),
         cmocka_unit_test(schemas_come_in_order),
