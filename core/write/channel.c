@@ -1,5 +1,6 @@
 #include "channel.h"
 
+#include "help.h"
 #include "name.h"
 #include "result.h"
 #include "store_parts.h"
@@ -96,12 +97,16 @@ static void results_add(struct channel *c, const struct buf *lines) {
     pthread_mutex_unlock(&c->lock);
 }
 
+static void put_help(struct channel *c) {
+    struct domain *d = store_domain(c->store);
+    help_put(d, &c->store->options.ownership, &c->caller.who, &c->scope, &c->lines);
+    domain_unref(d);
+}
+
 ssize_t channel_read(struct channel *c, char *out, size_t n) {
     pthread_mutex_lock(&c->lock);
-    if (!c->written && c->lines.n == 0) {
-        struct str help = command_help();
-        buf_put_str(&c->lines, help);
-    }
+    if (!c->written && c->lines.n == 0)
+        put_help(c);
     size_t left = c->lines.n - c->seen;
     n = n < left ? n : left;
     if (n) {

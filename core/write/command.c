@@ -497,21 +497,6 @@ int command_parse(struct json_parser *parser, const struct scope *scope, struct 
     return rc;
 }
 
-struct str command_help(void) {
-    return STR("{\"accepts\":\"JSON values, one after the other: a command, or an array of them as a transaction\","
-               "\"command\":{"
-               "\"type\":\"name of the command, required\","
-               "\"aggregate\":\"\\\"order/1001\\\", or \\\"1001\\\" below a type; required above an aggregate\","
-               "\"data\":\"object, {} by default\","
-               "\"id\":\"string of 1 to 256 bytes: makes the command idempotent\","
-               "\"expectedVersion\":\"number of events so far, \\\"any\\\" (default), \\\"exists\\\" or \\\"none\\\"\","
-               "\"correlationid\":\"string of 1 to 256 bytes\","
-               "\"causationid\":\"string of 1 to 256 bytes\","
-               "\"traceparent\":\"string of 1 to 256 bytes\","
-               "\"meta\":\"object: names [a-z0-9]{1,20}, values strings, booleans or 32-bit integers\"},"
-               "\"results\":\"one line of JSON a command, read from the descriptor that wrote it\"}\n");
-}
-
 enum outcome refusal_set(struct refusal *refusal, enum outcome outcome, const char *format, ...) {
     va_list args;
     va_start(args, format);

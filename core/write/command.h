@@ -70,7 +70,4 @@ enum outcome refusal_set(struct refusal *refusal, enum outcome outcome, const ch
 int command_parse(struct json_parser *parser, const struct scope *scope, struct str text, struct arena *arena,
                   struct request *out, struct refusal *refusal);
 
-/* The text a reader of a `commands` file gets before anything was written: what it accepts, as JSON. */
-struct str command_help(void);
-
 #endif

@@ -54,6 +54,18 @@ def test_a_type_is_there_before_its_first_aggregate(daemons, place):
     assert refused(mount, "b/1", "A", errno="EINVAL")["detail"] == 'b has no command "A"'
 
 
+def test_commands_say_what_their_reader_may_send(daemons, place):
+    made = order("", "Do = { schema = 'Do.1', decide = function() end },"
+                     "Undo = { allow = { users = { 'nobody' } }, decide = function() end }")
+    mount = started(daemons, place, files={"aggregates/a.lua": made, "schemas/a/commands/Do.1.json": '{"type":"object"}',
+                                           "aggregates/b.lua": order("", "Go = { decide = function() end }")})
+    os.mkdir(mount.path("a/1"))
+    of_a = {"a": {"Do": {"schema": "/schemas/a/commands/Do/1.json"}}}
+    for scope, found in ("a/1", of_a), ("a", of_a), ("b", {"b": {"Go": {}}}), (".", {**of_a, "b": {"Go": {}}}):
+        assert json.loads(mount.ok(f"cat {scope}/commands"))["commands"] == found, scope
+    assert mount.ok("cat .$(jq -r .commands.a.Do.schema a/1/commands)") == '{"type":"object"}'
+
+
 def test_two_types_may_have_events_of_one_name(daemons, place):
     made = order('Created = { evolve = function(s, e) s.as = "%s" end }',
                  'Create = { decide = function() return event("Created", {}) end }')

@@ -1,4 +1,5 @@
 #include "command.h"
+#include "help.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -400,7 +401,8 @@ static void long_details_are_cut_at_the_end_of_a_character(void **state) {
 
 static void the_help_is_one_line_of_json(void **state) {
     struct fixture *f = *state;
-    struct str help = command_help();
+    struct buf help = {0};
+    help_put(NULL, NULL, NULL, &(struct scope){0}, &help);
     assert_int_equal(help.p[help.n - 1], '\n');
     assert_ptr_equal(memchr(help.p, '\n', help.n), help.p + help.n - 1);
     f->text = calloc(1, help.n + JSON_PADDING);
@@ -409,6 +411,7 @@ static void the_help_is_one_line_of_json(void **state) {
     size_t n;
     const char *why;
     assert_int_equal(json_object_read(f->parser, (struct str){f->text, help.n - 1}, &f->arena, &members, &n, &why), 0);
+    buf_free(&help);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
