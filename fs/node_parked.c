@@ -75,8 +75,10 @@ static int parked_event_stat(struct fs *fs, const struct node *node, struct node
     int r = node_render_size(fs, node, &out->size);
     if (r == 0)
         r = text_stat_event(fs->store, ino_position(*node), &e);
-    if (r == 0)
+    if (r == 0) {
         out->time = e.time;
+        out->subject = e.type_no;
+    }
     return r == -ENOENT ? -ESTALE : r;
 }
 
@@ -149,8 +151,10 @@ static int skipped_stat(struct fs *fs, const struct node *node, struct node_stat
     int r = follower_of(fs, node, &follower);
     if (r == 0)
         r = reply_stale(skipped_find(fs->store, follower.name, ino_position(*node), &skip));
-    if (r == 0)
+    if (r == 0) {
         out->time = skip.time;
+        out->subject = skip.type_no;
+    }
     return r;
 }
 

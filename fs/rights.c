@@ -71,8 +71,9 @@ int rights_subject(struct fs *fs, const struct node *node, uint32_t *subject) {
         return type_of_moment(fs, node, subject);
     case PAYLOAD_AGGREGATE:
         return type_of_aggregate(fs, node->no, subject);
-    case PAYLOAD_VIEW:
     case PAYLOAD_PARKED:
+        return type_of_event(fs, ino_position(*node), subject);
+    case PAYLOAD_VIEW:
     case PAYLOAD_LINK:
         return view_of_node(fs, ino_view(*node), subject);
     case PAYLOAD_DIR:

@@ -227,6 +227,24 @@ def test_the_roots_log_needs_every_type(governed):
 TWO = aggregate(READ_LIST, Place=SEND_LIST, Cancel="anyone = true")
 
 
+def test_what_a_view_has_parked_or_passed_over_is_no_way_round(governed):
+    view = ('return { key = function(e) return e.subject end, '
+            'on = { Done = function(v, e) if e.data.bad then error("bad") end v.n = e.version end } }')
+    daemon = governed({"order": ORDER}, schemas={"views/v.lua": view})
+    with user(SENDER, NOBODYS):
+        daemon.append("", *[command("Place", aggregate="order/1", data={"bad": True})] * 2)
+    daemon.read(".esfs/barrier")
+    top = "views/v/.parked"
+    one, two = (f"{top}/{n:016x}.json" for n in (1, 2))
+    passed = f"{top}/skipped/{2:016x}.json"
+    os.rename(daemon.path(two), daemon.path(passed))
+    for name in one, passed:
+        assert opening(daemon, name) == "EACCES", "not even root"
+        assert acl_of(daemon, name) == acl("---", "---", "---", "r--", {READER: "r--"}, {READERS: "r--"}), name
+        with user(READER, NOBODYS, [os.getegid()]):
+            assert opening(daemon, name) is None
+
+
 def test_each_command_of_a_write_is_judged(governed):
     daemon = governed({"order": TWO})
     with user(STRANGER, NOBODYS):
