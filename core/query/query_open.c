@@ -5,6 +5,7 @@
 #include "handlers.h"
 #include "query_result.h"
 #include "query_run.h"
+#include "query_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -306,17 +307,23 @@ struct run {
 static int handler_run(struct queries *qs, struct run *run, struct buf *out) {
     struct store *s = qs->store;
     const struct wanted *w = &run->flight->wanted;
+    struct query_store from = {
+        .from = qs->source,
+        .events = {s->index, s->log, home_id(s->home)},
+        .reads = run->reads,
+        .changing = &qs->changing,
+    };
+    const struct query_world world = query_store_world(&from);
     const struct query_run options = {
         .domain = w->domain,
         .query = w->query,
         .params = w->params.tree,
         .caller = w->caller,
-        .source = qs->source,
-        .fold = {.source = {s->index, s->log, home_id(s->home)}, .db = s->db},
+        .world = &world,
+        .fold = {.source = from.events, .db = s->db},
         .stop = &run->flight->stop,
-        .changing = &qs->changing,
     };
-    return query_run(&options, run->reads, out, &run->fault);
+    return query_run(&options, out, &run->fault);
 }
 
 static void run_make(struct queries *qs, struct run *run) {
@@ -354,14 +361,11 @@ static void run_keep(struct queries *qs, const struct run *run) {
 /* The parameters of a query with a list of readers are not for whoever runs the mount. */
 static void run_report(struct queries *qs, const struct run *run) {
     const struct wanted *w = &run->flight->wanted;
-    struct script_fault fault = run->fault;
     char what[32 + NAME_MAX_BYTES];
-    if (!fault.file[0])
-        snprintf(fault.file, sizeof fault.file, "%.*s", (int)w->query->file.n, w->query->file.p);
     snprintf(what, sizeof what, "query %.*s", (int)w->query->name.n, w->query->name.p);
     const struct handler_failure failure = {
         .caller = &run->flight->waiting->caller,
-        .fault = &fault,
+        .fault = &run->fault,
         .what = what,
         .params = w->query->allow.given ? (struct str){0} : w->params.text,
     };

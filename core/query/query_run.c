@@ -3,16 +3,12 @@
 #include "clock.h"
 #include "name.h"
 #include "queries.h"
-#include "stream.h"
 #include "table.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#define CHANGING_US 2000
 
 /* A state that was asked for. It is kept until the end of the run: the handler looks at it, and sees the same when it
  * asks again. */
@@ -23,7 +19,7 @@ struct seen {
 
 struct runner {
     const struct query_run *run;
-    struct query_reads *reads;
+    const struct query_world *world;
     struct domain_vm *vm;
     struct folder *folder; /* made when something is to be folded */
     struct arena arena;    /* names of states */
@@ -64,46 +60,25 @@ static int check_size(size_t before, const struct buf *out, struct err *err) {
 
 static int view_missing(const struct runner *r, struct str name, struct err *err) {
     char shown[NAME_MAX_BYTES + 1];
-    query_reads_view(r->reads, name, NULL);
     snprintf(shown, sizeof shown, "%.*s", (int)name.n, name.p);
     if (domain_view(r->run->domain, name))
         return err_set(err, ENOENT, "the view \"%s\" has not been made; see its status", shown);
     return err_set(err, ENOENT, "the domain has no view \"%s\"", shown);
 }
 
-/* While a domain is brought into force its views come after its queries: then they are waited for. */
+/* A projection. Its keys are what is asked for, in a moment or, after -EAGAIN, once more from here. */
 static int projection_find(const struct runner *r, struct str name, struct view_info *out, struct err *err) {
-    bool changing = r->run->changing && atomic_load(r->run->changing);
+    int rc = go_on(r, err);
+    if (rc < 0)
+        return rc;
     if (name.n > NAME_MAX_BYTES)
         return err_set(err, ENAMETOOLONG, "no view has a name of %zu bytes", name.n);
-    if (views_find(r->run->source.views, name, out) != 0) {
-        if (!changing)
-            return view_missing(r, name, err);
-        usleep(CHANGING_US);
-        return -EAGAIN;
-    }
-    if (!out->index)
-        return 0;
-    query_reads_view(r->reads, name, out);
-    return err_set(err, EINVAL, "the view \"%.*s\" is an index: it has no keys", (int)name.n, name.p);
-}
-
-/* What is served may have changed since it was found: then it is not known whether there was such a key. */
-static bool is_served(const struct runner *r, const struct view_info *view) {
-    struct view_info now;
-    return views_get(r->run->source.views, view->no, &now) == 0 && now.build == view->build;
-}
-
-static int view_read(struct runner *r, const struct view_info *view, struct str file, struct buf *out,
-                     struct err *err) {
-    struct view_entry entry;
-    int rc = views_entry(r->run->source.views, view->build, file, &entry, out);
-    if (rc < 0)
-        return err_set(err, -rc, "the view cannot be read");
-    if (rc == VIEW_NONE && !is_served(r, view))
-        return -EAGAIN;
-    query_reads_key(r->reads, view, file, rc == 0 ? &entry : NULL);
-    return rc == 0 && entry.failed ? err_set(err, EIO, "its `output` has failed for this key") : 0;
+    rc = r->world->view(r->world->arg, name, out);
+    if (rc == VIEW_NONE)
+        return view_missing(r, name, err);
+    if (rc == 0 && out->index)
+        return err_set(err, EINVAL, "the view \"%.*s\" is an index: it has no keys", (int)name.n, name.p);
+    return rc;
 }
 
 static int source_view(void *arg, struct str name, struct str key, struct buf *out, struct err *err) {
@@ -114,11 +89,9 @@ static int source_view(void *arg, struct str name, struct str key, struct buf *o
     int rc;
     view_name_put(key, &file);
     do {
-        rc = file.oom ? err_set(err, ENOMEM, "out of memory") : go_on(r, err);
+        rc = file.oom ? err_set(err, ENOMEM, "out of memory") : projection_find(r, name, &view, err);
         if (rc == 0)
-            rc = projection_find(r, name, &view, err);
-        if (rc == 0)
-            rc = view_read(r, &view, buf_str(&file), out, err);
+            rc = r->world->key(r->world->arg, &view, buf_str(&file), out, err);
     } while (rc == -EAGAIN);
     buf_free(&file);
     return rc == 0 ? check_size(before, out, err) : rc;
@@ -137,22 +110,15 @@ static int key_put(void *arg, struct str key) {
     return l->out->oom ? -ENOMEM : l->out->n - l->before > QUERY_READ_BYTES ? -EFBIG : 0;
 }
 
-/* The stamp is got before the keys: what comes between is then a change. */
 static int keys_read(struct runner *r, const struct view_info *view, struct str prefix, struct buf *out,
                      struct err *err) {
     struct listing l = {out, out->n};
-    uint64_t stamp = views_keys_stamp(r->run->source.views, view->build);
     buf_put_char(out, '[');
-    int rc = views_each_key(r->run->source.views, view->build, prefix, key_put, &l);
+    int rc = r->world->keys(r->world->arg, view, prefix, key_put, &l, err);
     buf_put_char(out, ']');
-    if (rc == VIEW_NONE || !is_served(r, view)) {
+    if (rc == -EAGAIN)
         out->n = l.before;
-        return -EAGAIN;
-    }
-    query_reads_keys(r->reads, view, stamp);
-    if (rc == -EFBIG || rc == 0)
-        return check_size(l.before, out, err);
-    return err_set(err, -rc, "the view cannot be read");
+    return rc == 0 || rc == -EFBIG ? check_size(l.before, out, err) : rc;
 }
 
 static int source_keys(void *arg, struct str name, struct str prefix, struct buf *out, struct err *err) {
@@ -160,9 +126,7 @@ static int source_keys(void *arg, struct str name, struct str prefix, struct buf
     struct view_info view;
     int rc;
     do {
-        rc = go_on(r, err);
-        if (rc == 0)
-            rc = projection_find(r, name, &view, err);
+        rc = projection_find(r, name, &view, err);
         if (rc == 0)
             rc = keys_read(r, &view, prefix, out, err);
     } while (rc == -EAGAIN);
@@ -171,19 +135,12 @@ static int source_keys(void *arg, struct str name, struct str prefix, struct buf
 
 /* --- aggregates */
 
-struct found {
-    const struct domain_type *type;
-    struct str id;
-    bool there;
-    struct index_aggregate aggregate;
-};
-
-static int name_read(const struct runner *r, struct str aggregate, struct found *out, struct err *err) {
+static int name_read(const struct runner *r, struct str aggregate, struct query_aggregate *out, struct err *err) {
     const char *slash = memchr(aggregate.p, '/', aggregate.n);
     if (!slash)
         return err_set(err, EINVAL, "it must be \"type/id\"");
     const struct str type = {aggregate.p, (size_t)(slash - aggregate.p)};
-    out->id = (struct str){slash + 1, aggregate.n - type.n - 1};
+    *out = (struct query_aggregate){.name = aggregate, .id = {slash + 1, aggregate.n - type.n - 1}};
     out->type = domain_type(r->run->domain, type);
     if (!out->type)
         return err_set(err, EINVAL, "the domain has no type \"%.*s\"", (int)(type.n < 200 ? type.n : 200), type.p);
@@ -191,24 +148,11 @@ static int name_read(const struct runner *r, struct str aggregate, struct found 
     return fault ? err_set(err, EINVAL, "its id %s", fault) : 0;
 }
 
-/* Finds an aggregate, and notes how it was. */
-static int aggregate_find(struct runner *r, struct str aggregate, struct found *out, struct err *err) {
-    struct index *index = r->run->source.index;
-    struct index_type type;
+static int aggregate_find(struct runner *r, struct str aggregate, struct query_aggregate *out, struct err *err) {
     int rc = go_on(r, err);
     if (rc == 0)
         rc = name_read(r, aggregate, out, err);
-    if (rc < 0)
-        return rc;
-    rc = index_type_by_name(index, out->type->name, &type);
-    if (rc == 0)
-        rc = index_aggregate_by_name(index, type.no, out->id, &out->aggregate, err);
-    if (rc < 0)
-        return rc;
-    out->there = rc == 0;
-    query_reads_aggregate(r->reads, aggregate, out->there ? out->aggregate.no : 0,
-                          out->there ? out->aggregate.version : 0);
-    return 0;
+    return rc == 0 ? r->world->aggregate(r->world->arg, out, err) : rc;
 }
 
 static int folder_make(struct runner *r, struct err *err) {
@@ -234,7 +178,7 @@ static int check_memory(struct runner *r, struct err *err) {
                    : 0;
 }
 
-static int state_fold(struct runner *r, const struct found *f, script_value *state, struct err *err) {
+static int state_fold(struct runner *r, const struct query_aggregate *a, script_value *state, struct err *err) {
     struct script_fault fault = {0};
     struct fold fold;
     int rc = check_memory(r, err);
@@ -242,7 +186,7 @@ static int state_fold(struct runner *r, const struct found *f, script_value *sta
         rc = folder_make(r, err);
     if (rc < 0)
         return rc;
-    rc = fold_load(r->folder, f->type, f->aggregate.no, f->id, f->aggregate.version, &fold, &fault);
+    rc = r->world->fold(r->world->arg, r->folder, a, &fold, &fault);
     folder_reset(r->folder);
     if (rc != 0)
         return fold_failed(rc, &fault, err);
@@ -276,15 +220,15 @@ static int seen_room(struct runner *r, struct str aggregate, uint64_t hash, stru
 
 static int source_state(void *arg, struct str aggregate, script_value *state, struct err *err) {
     struct runner *r = arg;
-    struct found f;
+    struct query_aggregate a;
     uint64_t hash = digest_table(aggregate.p, aggregate.n);
     const struct seen *seen = seen_find(r, aggregate, hash);
     *state = seen ? seen->state : 0;
     if (seen)
         return 0;
-    int rc = aggregate_find(r, aggregate, &f, err);
-    if (rc == 0 && f.there)
-        rc = state_fold(r, &f, state, err);
+    int rc = aggregate_find(r, aggregate, &a, err);
+    if (rc == 0 && a.no)
+        rc = state_fold(r, &a, state, err);
     if (rc == 0)
         rc = seen_room(r, aggregate, hash, err);
     if (rc == 0)
@@ -294,30 +238,24 @@ static int source_state(void *arg, struct str aggregate, script_value *state, st
     return rc;
 }
 
+struct lines {
+    struct runner *r;
+    const struct domain_type *type;
+    struct buf *out;
+    size_t before;
+    struct err *err;
+};
+
 /* The lines of stream.ndjson, which becomes an array: a line has no other newline than its last byte. */
-static int lines_read(struct runner *r, const struct found *f, uint64_t from, uint64_t to, struct buf *out,
-                      struct err *err) {
-    const struct index_entry *entry;
-    struct stream_walk walk;
+static int lines_put(void *arg, const struct event *e) {
+    struct lines *l = arg;
     struct script_fault fault = {0};
-    struct event e;
-    size_t before = out->n;
-    int rc;
-    stream_begin(&walk, &r->run->fold.source, f->aggregate.no, from, to);
-    while ((rc = stream_next(&walk, &e, &entry, err)) == 0) {
-        rc = upcast_lines(r->folder, f->type, &e, out, &fault);
-        folder_reset(r->folder);
-        if (rc != 0)
-            rc = fold_failed(rc, &fault, err);
-        if (rc == 0)
-            rc = check_size(before, out, err);
-        if (rc == 0)
-            rc = go_on(r, err);
-        if (rc < 0)
-            break;
-    }
-    stream_end(&walk);
-    return rc == STREAM_END ? 0 : rc;
+    int rc = upcast_lines(l->r->folder, l->type, e, l->out, &fault);
+    folder_reset(l->r->folder);
+    if (rc != 0)
+        return fold_failed(rc, &fault, l->err);
+    rc = check_size(l->before, l->out, l->err);
+    return rc == 0 ? go_on(l->r, l->err) : rc;
 }
 
 static void lines_join(struct buf *out, size_t before) {
@@ -331,22 +269,21 @@ static void lines_join(struct buf *out, size_t before) {
 static int source_events(void *arg, struct str aggregate, uint64_t from, uint64_t to, struct buf *out,
                          struct err *err) {
     struct runner *r = arg;
-    struct found f;
+    struct query_aggregate a;
     if (from < 1)
         return err_set(err, EINVAL, "versions begin with 1");
-    int rc = aggregate_find(r, aggregate, &f, err);
+    int rc = aggregate_find(r, aggregate, &a, err);
     if (rc == 0)
         rc = folder_make(r, err);
     if (rc < 0)
         return rc;
     buf_put_char(out, '[');
-    size_t before = out->n;
-    uint64_t last = f.there ? f.aggregate.version : 0;
-    if (from <= last)
-        rc = lines_read(r, &f, from, to < last ? to : last, out, err);
-    lines_join(out, before);
+    struct lines l = {r, a.type, out, out->n, err};
+    if (from <= a.version)
+        rc = r->world->events(r->world->arg, &a, from, to < a.version ? to : a.version, lines_put, &l, err);
+    lines_join(out, l.before);
     buf_put_char(out, ']');
-    return rc == 0 ? check_size(before, out, err) : rc;
+    return rc == 0 ? check_size(l.before, out, err) : rc;
 }
 
 /* --- the run */
@@ -392,18 +329,25 @@ static int handlers_run(struct runner *r, struct buf *out, struct script_fault *
     return rc == 0 ? result_check(out, before, fault) : rc;
 }
 
-int query_run(const struct query_run *run, struct query_reads *reads, struct buf *out, struct script_fault *fault) {
-    struct runner r = {.run = run, .reads = reads, .ends = clock_ms() + run_ms(run)};
+/* A fault without a place is the definition file's. */
+static int blame(const struct query_run *run, int rc, struct script_fault *fault) {
+    if ((rc == SCRIPT_FAILED || rc == -EFBIG) && !fault->file[0])
+        snprintf(fault->file, sizeof fault->file, "%.*s", (int)run->query->file.n, run->query->file.p);
+    return rc;
+}
+
+int query_run(const struct query_run *run, struct buf *out, struct script_fault *fault) {
+    struct runner r = {.run = run, .world = run->world, .ends = clock_ms() + run_ms(run)};
     struct err err = {0};
     *fault = (struct script_fault){0};
     int rc = domain_vm_take(run->domain, &r.vm, &err);
     if (rc < 0) {
         snprintf(fault->text, sizeof fault->text, "%.500s", err.text);
-        return rc == -ENOMEM ? rc : SCRIPT_FAILED;
+        return blame(run, rc == -ENOMEM ? rc : SCRIPT_FAILED, fault);
     }
     r.memory = script_memory(domain_vm_script(r.vm));
     script_stop_when(domain_vm_script(r.vm), run->stop);
     rc = handlers_run(&r, out, fault);
     runner_end(&r);
-    return rc;
+    return blame(run, rc, fault);
 }

@@ -2,9 +2,7 @@
 #ifndef ESFS_QUERY_RUN_H
 #define ESFS_QUERY_RUN_H
 
-#include "domain.h"
-#include "fold.h"
-#include "query_reads.h"
+#include "query_world.h"
 
 #include <stdatomic.h>
 
@@ -17,15 +15,14 @@ struct query_run {
     const struct domain_query *query; /* of it */
     const struct json_value *params;  /* an object */
     const struct json_value *caller;  /* q.caller, or NULL */
-    struct query_source source;
-    struct folder_options fold;
-    uint32_t ms;                 /* that it may take; 0: QUERY_RUN_MS */
-    const atomic_bool *stop;     /* set by another thread: the handler is stopped; may be NULL */
-    const atomic_bool *changing; /* views of a new domain are not all there yet; may be NULL */
+    const struct query_world *world;
+    struct folder_options fold; /* of the world's aggregates */
+    uint32_t ms;                /* that it may take; 0: QUERY_RUN_MS */
+    const atomic_bool *stop;    /* set by another thread: the handler is stopped; may be NULL */
 };
 
-/* Everything that is read is noted. `out` gets the result as JSON and a newline. 0; SCRIPT_FAILED with *fault; -EFBIG
- * with *fault (QUERY_RESULT_BYTES); -ECANCELED when it was stopped; -ENOMEM. */
-int query_run(const struct query_run *run, struct query_reads *reads, struct buf *out, struct script_fault *fault);
+/* `out` gets the result as JSON and a newline. 0; SCRIPT_FAILED with *fault, which names a file; -EFBIG likewise
+ * (QUERY_RESULT_BYTES); -ECANCELED when it was stopped; -ENOMEM. */
+int query_run(const struct query_run *run, struct buf *out, struct script_fault *fault);
 
 #endif

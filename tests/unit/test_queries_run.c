@@ -1,6 +1,7 @@
 /* queries.h through the front door: who may ask, what fails, many who ask at once, reloads, and the end. */
 #include "lib_queries.h"
 #include "query_run.h"
+#include "query_store.h"
 #include "store_parts.h"
 
 /* --- time */
@@ -175,21 +176,26 @@ static int run_alone(struct fixture *f, const char *query, uint32_t ms, const at
     struct store *s = f->l.store;
     const struct json_value none = {.kind = JSON_KIND_OBJECT, .raw = STR("{}")};
     struct domain *d = store_domain(s);
-    struct query_run run = {
+    struct query_store from = {
+        .from = {s->index, store_views(s)},
+        .events = {s->index, s->log, home_id(s->home)},
+    };
+    const struct query_world world = query_store_world(&from);
+    const struct query_run run = {
         .domain = d,
         .query = domain_query(d, str_of(query)),
         .params = &none,
-        .source = {s->index, store_views(s)},
-        .fold = {.source = {s->index, s->log, home_id(s->home)}, .db = s->db},
+        .world = &world,
+        .fold = {.source = from.events, .db = s->db},
         .ms = ms,
         .stop = stop,
     };
     struct query_moment began;
     struct buf out = {0};
-    query_moment_get(&run.source, &began);
-    struct query_reads *reads = query_reads_new(&began);
-    int r = query_run(&run, reads, &out, fault);
-    query_reads_unref(reads);
+    query_moment_get(&from.from, &began);
+    from.reads = query_reads_new(&began);
+    int r = query_run(&run, &out, fault);
+    query_reads_unref(from.reads);
     buf_free(&out);
     domain_unref(d);
     return r;
