@@ -207,29 +207,6 @@ struct journal *queries_refusals(struct queries *qs, uint32_t no) {
 
 /* --- what is cached */
 
-static int id_compare(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-int query_caller_put(const struct identity *who, struct buf *out) {
-    uint32_t *gids = malloc((who->n_gids + 1) * sizeof *gids), before = who->gid;
-    if (!gids)
-        return -ENOMEM;
-    if (who->n_gids)
-        memcpy(gids, who->gids, who->n_gids * sizeof *gids);
-    qsort(gids, who->n_gids, sizeof *gids, id_compare);
-    buf_printf(out, "{\"uid\":%u,\"gids\":[%u", who->uid, who->gid);
-    for (size_t i = 0; i < who->n_gids; i++) {
-        if (gids[i] != who->gid && gids[i] != before)
-            buf_printf(out, ",%u", gids[i]);
-        before = gids[i];
-    }
-    buf_put_text(out, "]}");
-    free(gids);
-    return out->oom ? -ENOMEM : 0;
-}
-
 int queries_cached(struct queries *qs, uint32_t no, struct str name, const struct identity *who,
                    struct query_result **out) {
     const struct domain_query *q;

@@ -3,8 +3,8 @@
 #define ESFS_QUERIES_PRIVATE_H
 
 #include "queries.h"
+#include "query_ask.h"
 #include "query_cache.h"
-#include "query_name.h"
 #include "query_refusals.h"
 #include "store_parts.h"
 #include "table.h"
@@ -53,9 +53,5 @@ void flights_stop(struct queries *qs);
 void flights_end(struct queries *qs);
 /* What runs, or is about to, for this name is not kept, and nobody joins it any more. */
 void flights_disown(struct queries *qs, uint32_t no, struct str name);
-
-/* Who asks, as a handler is told and as results are told apart: {"uid":1000,"gids":[100,27]}, the primary group first,
- * the others ascending, each once. */
-int query_caller_put(const struct identity *who, struct buf *out);
 
 #endif

@@ -32,9 +32,7 @@ struct wanted {
     const struct domain_query *query;
     uint32_t no;
     struct arena arena; /* of what follows */
-    struct query_params params;
-    struct str who;                  /* query_caller_put(); empty: the same for everybody */
-    const struct json_value *caller; /* of it; or NULL */
+    struct query_ask ask;
     uint64_t hash;
 };
 
@@ -81,24 +79,6 @@ static void wanted_end(struct wanted *w) {
     *w = (struct wanted){0};
 }
 
-static int who_read(struct wanted *w, struct json_parser *parser, const struct identity *who) {
-    struct buf text = {0};
-    const char *why;
-    struct json_value *tree = arena_alloc(&w->arena, sizeof *tree);
-    int r = tree ? query_caller_put(who, &text) : -ENOMEM;
-    size_t n = text.n;
-    if (r == 0 && buf_reserve(&text, JSON_PADDING)) {
-        memset(text.p + n, 0, JSON_PADDING);
-        w->who = arena_copy(&w->arena, (struct str){text.p, n + JSON_PADDING});
-    }
-    buf_free(&text);
-    if (!w->who.p)
-        return -ENOMEM;
-    w->who.n = n;
-    w->caller = tree;
-    return json_tree_read(parser, w->who, &w->arena, tree, &why) == 0 ? 0 : -ENOMEM;
-}
-
 static bool is_allowed(struct queries *qs, const struct opening *o, const struct wanted *w) {
     return allow_admits(&w->query->allow, &o->caller.who, &qs->store->options.ownership);
 }
@@ -118,25 +98,23 @@ static int wanted_read(struct queries *qs, const struct opening *o, struct wante
     struct json_parser *parser = store_parser_take(qs->store);
     int r = parser ? 0 : -ENOMEM;
     if (r == 0)
-        r = (o->json ? query_params_read : query_name_read)(w->query, parser, &w->arena, o->text, &w->params, &err);
-    if (r == 0 && w->query->per_caller)
-        r = who_read(w, parser, &o->caller.who);
+        r = query_ask_read(w->query, parser, &w->arena, o->text, o->json, &o->caller.who, &w->ask, &err);
     if (parser)
         store_parser_give(qs->store, parser);
     if (r == -EINVAL || r == -EBADMSG || r == -ENAMETOOLONG)
         refusal_note(qs, o, w, &err);
     if (r == 0)
-        w->hash = digest_table(w->params.name.p, w->params.name.n) ^ table_hash_number(o->no);
+        w->hash = digest_table(w->ask.params.name.p, w->ask.params.name.n) ^ table_hash_number(o->no);
     return r;
 }
 
 static struct query_cache_key key_of(const struct wanted *w) {
-    return (struct query_cache_key){w->no, w->params.name, w->who};
+    return (struct query_cache_key){w->no, w->ask.params.name, w->ask.who};
 }
 
 static bool is_same(const struct wanted *a, const struct wanted *b) {
-    return a->hash == b->hash && a->no == b->no && a->domain == b->domain && str_eq(a->params.name, b->params.name) &&
-           str_eq(a->who, b->who);
+    return a->hash == b->hash && a->no == b->no && a->domain == b->domain &&
+           str_eq(a->ask.params.name, b->ask.params.name) && str_eq(a->ask.who, b->ask.who);
 }
 
 /* --- flights; under the lock */
@@ -178,7 +156,7 @@ static void flight_remove(struct queries *qs, struct flight *f) {
 void flights_disown(struct queries *qs, uint32_t no, struct str name) {
     pthread_mutex_lock(&qs->lock);
     for (struct flight *f = qs->flights.all; f; f = f->next)
-        if (f->wanted.no == no && str_eq(f->wanted.params.name, name))
+        if (f->wanted.no == no && str_eq(f->wanted.ask.params.name, name))
             f->disowned = true;
     pthread_mutex_unlock(&qs->lock);
 }
@@ -317,8 +295,8 @@ static int handler_run(struct queries *qs, struct run *run, struct buf *out) {
     const struct query_run options = {
         .domain = w->domain,
         .query = w->query,
-        .params = w->params.tree,
-        .caller = w->caller,
+        .params = w->ask.params.tree,
+        .caller = w->ask.caller,
         .world = &world,
         .fold = {.source = from.events, .db = s->db},
         .stop = &run->flight->stop,
@@ -355,7 +333,7 @@ static void run_keep(struct queries *qs, const struct run *run) {
     struct query_reads *reads = w->query->depends_on_ttl ? NULL : run->reads;
     if (reads)
         query_reads_ref(reads);
-    query_cache_put(qs->cache, &key, run->text, reads, ends, w->params.file);
+    query_cache_put(qs->cache, &key, run->text, reads, ends, w->ask.params.file);
 }
 
 /* The parameters of a query with a list of readers are not for whoever runs the mount. */
@@ -367,7 +345,7 @@ static void run_report(struct queries *qs, const struct run *run) {
         .caller = &run->flight->waiting->caller,
         .fault = &run->fault,
         .what = what,
-        .params = w->query->allow.given ? (struct str){0} : w->params.text,
+        .params = w->query->allow.given ? (struct str){0} : w->ask.params.text,
     };
     store_report_handler(qs->store, &failure);
 }
