@@ -118,16 +118,20 @@ int member_find(struct rehearsal *r, struct str name, struct member **out, struc
     return member_add(r, t, name, out) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
-int member_fold(struct rehearsal *r, struct member *m, struct script_fault *fault) {
-    if (m->folded)
-        return 0;
-    int rc = fold_begin(r->folder, m->type, m->id, &m->fold, fault);
-    m->folded = rc == 0;
+int member_replay(struct folder *f, const struct member *m, struct fold *out, struct script_fault *fault) {
+    int rc = fold_begin(f, m->type, m->id, out, fault);
+    bool begun = rc == 0;
     for (size_t i = 0; rc == 0 && i < m->n; i++)
-        rc = fold_event(r->folder, m->type, &m->fold, &m->events[i], fault);
-    folder_reset(r->folder);
-    if (rc != 0)
-        member_forget(r, m);
+        rc = fold_event(f, m->type, out, &m->events[i], fault);
+    folder_reset(f);
+    if (begun && rc != 0)
+        fold_drop(f, out);
+    return rc;
+}
+
+int member_fold(struct rehearsal *r, struct member *m, struct script_fault *fault) {
+    int rc = m->folded ? 0 : member_replay(r->folder, m, &m->fold, fault);
+    m->folded = rc == 0;
     return rc;
 }
 

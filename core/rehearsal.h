@@ -3,8 +3,9 @@
  * A rehearsal is a world of aggregates in memory. Events are given to it as if they had been stored. Commands are
  * judged as the sequencer judges them (write/decide.c, write/handlers.c), in that order and in the same words: shape,
  * permission, id, version, decision, unique rules. What is accepted stays in the world; what is refused leaves nothing.
- * Views follow what happens there by the rules of those of a store (view/viewer.h), and what would be published to
- * Kafka is made of it by the publisher's (kafka/kafka_rules.h). One thread. */
+ * Views follow what happens there by the rules of those of a store (view/viewer.h), queries run as they do there
+ * (query/query_run.h), and what would be published to Kafka is made of it by the publisher's rules
+ * (kafka/kafka_rules.h). One thread. */
 #ifndef ESFS_REHEARSAL_H
 #define ESFS_REHEARSAL_H
 
@@ -65,6 +66,19 @@ int rehearsal_follow(struct rehearsal *r, struct script_fault *fault, struct err
  * by their bytes, those of directories with a slash behind. -ENOENT in words when there is no such key or directory,
  * -EINVAL when there is no such view, or one has failed; -ENOMEM. */
 int rehearsal_view(struct rehearsal *r, struct str view, struct str key, struct buf *out, struct err *err);
+
+enum { REHEARSAL_REFUSED = 1 };
+struct rehearsal_question {
+    struct str query;
+    struct str params; /* what is written to `call`: a JSON object; or with `file` the name of a result's file */
+    bool file;
+    const struct identity *who; /* NULL: root, whom every list lets pass */
+};
+/* Asks a query after rehearsal_follow(), as a reader of a mount does who finds nothing in the cache: the result as
+ * JSON, appended. REHEARSAL_REFUSED: err->code is the errno that the reader gets, err->text why, *fault where a handler
+ * has failed. -EINVAL in words when there is no such query, or a view has failed; -ENOMEM. */
+int rehearsal_ask(struct rehearsal *r, const struct rehearsal_question *question, struct buf *out,
+                  struct script_fault *fault, struct err *err);
 
 /* A message for Kafka, in binary mode, and its topic where no option says another. Valid during the call. Not 0: no
  * more are wanted. */

@@ -37,16 +37,26 @@ static int missing(const struct rehearsed_view *v, const char *what, struct str 
                    there->n || there->full ? there->text : "; it is empty", choice_end(there));
 }
 
-static int view_missing(const struct rehearsal *r, struct str name, struct err *err) {
-    const char *near = domain_view_near(r->domain, name);
+static const char *name_near(struct str name, const char *all, size_t size, size_t n) {
+    const char **names = calloc(n + 1, sizeof *names), *near = NULL;
+    for (size_t i = 0; names && i < n; i++)
+        names[i] = ((const struct str *)(all + i * size))->p;
+    if (names)
+        near = domain_nearest(name, names, n);
+    free(names);
+    return near;
+}
+
+int name_missing(const char *what, struct str name, const void *all, size_t size, size_t n, struct err *err) {
+    const char *near = name_near(name, all, size, n);
     struct choice there = {.n = 0};
     char shown[DOMAIN_SHOWN];
     domain_shown(name, shown);
     if (near)
-        return err_set(err, EINVAL, "the domain has no view \"%s\", did you mean %s?", shown, near);
-    for (size_t i = 0; i < r->domain->n_views; i++)
-        choice_add(&there, r->domain->views[i].name);
-    return err_set(err, EINVAL, "the domain has no view \"%s\"%s%s", shown, there.text, choice_end(&there));
+        return err_set(err, EINVAL, "the domain has no %s \"%s\", did you mean %s?", what, shown, near);
+    for (size_t i = 0; i < n; i++)
+        choice_add(&there, *(const struct str *)((const char *)all + i * size));
+    return err_set(err, EINVAL, "the domain has no %s \"%s\"%s%s", what, shown, there.text, choice_end(&there));
 }
 
 /* --- projections */
@@ -169,7 +179,7 @@ int rehearsal_view(struct rehearsal *r, struct str view, struct str key, struct 
     const struct domain_view *definition = domain_view(r->domain, view);
     struct script_fault fault;
     if (!definition)
-        return view_missing(r, view, err);
+        return name_missing("view", view, r->domain->views, sizeof *definition, r->domain->n_views, err);
     int rc = rehearsal_follow(r, &fault, err);
     if (rc < 0)
         return rc;

@@ -98,6 +98,8 @@ struct rehearsal {
 int member_find(struct rehearsal *r, struct str name, struct member **out, struct err *err);
 /* Makes its state current. 0, SCRIPT_FAILED, -ENOMEM. */
 int member_fold(struct rehearsal *r, struct member *m, struct script_fault *fault);
+/* The state that all of its events make. Likewise; nothing is left to be dropped after a failure. */
+int member_replay(struct folder *f, const struct member *m, struct fold *out, struct script_fault *fault);
 void member_forget(struct rehearsal *r, struct member *m); /* the state */
 /* The next event, which the state has taken in. 0 or -ENOMEM. */
 int member_append(struct rehearsal *r, struct member *m, const struct event *e);
@@ -108,6 +110,10 @@ void rehearsal_views_free(struct rehearsal *r);
 
 /* kafka.lua's part of rehearsal_follow(). */
 int rehearsal_rules_follow(struct rehearsal *r, struct script_fault *fault, struct err *err);
+
+/* There is no view, or whatever it is, of this name: -EINVAL in words. `all` are the n that the domain has, of `size`
+ * bytes each, which begin with their names. */
+int name_missing(const char *what, struct str name, const void *all, size_t size, size_t n, struct err *err);
 
 int rehearsal_fault(int rc, const struct script_fault *fault, struct err *err); /* -EINVAL in words, or -ENOMEM */
 

@@ -142,7 +142,6 @@ const struct domain_command *domain_command(const struct domain_type *t, struct 
 const struct domain_event *domain_event(const struct domain_type *t, struct str name);
 const struct domain_view *domain_view(const struct domain *d, struct str name);
 const struct domain_query *domain_query(const struct domain *d, struct str name);
-const char *domain_view_near(const struct domain *d, struct str name); /* which one was probably meant */
 /* Whether a type is one of those that a view, or kafka.lua, is from. */
 bool domain_follows(const struct domain_type *const *from, size_t n_from, const struct domain_type *t);
 /* What is said of an event, by its type or by "*". NULL: nothing. */

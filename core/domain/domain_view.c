@@ -106,16 +106,6 @@ static int index_read(struct view_reader *r, script_value table) {
     return rc;
 }
 
-const char *domain_view_near(const struct domain *d, struct str name) {
-    const char **names = malloc((d->n_views + 1) * sizeof *names), *near = NULL;
-    for (size_t i = 0; names && i < d->n_views; i++)
-        names[i] = d->views[i].name.p;
-    if (names)
-        near = domain_nearest(name, names, d->n_views);
-    free(names);
-    return near;
-}
-
 int domain_view_read(struct domain *d, size_t i, struct script *s, script_value table, struct err *err) {
     static const char *const names[] = {"kind", "from", "key", "init", "on", "output", "path", "allow"};
     struct view_reader r = {.v = &d->views[i]};
