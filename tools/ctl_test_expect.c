@@ -125,11 +125,10 @@ int word_expect(void *arg, struct script *s, script_value arguments, script_valu
 
 /* --- expect_rejected and expect_error */
 
-static int words_compare(struct words *w, struct str wanted, struct script_fault *fault) {
-    const char *detail = w->result.refusal.detail;
-    if (!wanted.n || memmem(detail, strlen(detail), wanted.p, wanted.n))
+int words_reason(struct words *w, const char *reason, struct str wanted, struct script_fault *fault) {
+    if (!wanted.n || memmem(reason, strlen(reason), wanted.p, wanted.n))
         return 0;
-    buf_printf(&w->details, "  - %.*s\n  + %s\n", (int)wanted.n, wanted.p, detail);
+    buf_printf(&w->details, "  - %.*s\n  + %s\n", (int)wanted.n, wanted.p, reason);
     return words_fail(w, fault, "the reason is another one (- expected, + got)");
 }
 
@@ -144,7 +143,7 @@ static int refusal_compare(struct words *w, const char *code, struct str wanted,
         return words_fail(w, fault, "the command was accepted, not refused with %s", code);
     }
     if (strcmp(outcome_errno_name(o), code) == 0)
-        return words_compare(w, wanted, fault);
+        return words_reason(w, w->result.refusal.detail, wanted, fault);
     char instead[32];
     snprintf(instead, sizeof instead, " and not with %s", code);
     return words_fail_refused(w, instead, fault);

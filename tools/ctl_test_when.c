@@ -3,52 +3,60 @@
 
 #include <errno.h>
 
-enum { NOT_OF_CALLER = SCRIPT_REJECTED + 1 };
+/* --- who sends it */
+
+static int gids_read(struct words *w, struct calling *c, script_value list, struct script_fault *fault) {
+    int64_t n = script_kind(w->s, list) == SCRIPT_ARRAY ? script_length(w->s, list) : 0;
+    bool numbers = (n || words_is_empty(w, list)) && n <= (int64_t)(sizeof c->gids / sizeof *c->gids);
+    for (int64_t i = 1; numbers && i <= n; i++) {
+        script_value gid = script_item(w->s, list, i);
+        numbers = words_is_uint32(w, gid);
+        c->gids[i - 1] = (uint32_t)script_integer(w->s, gid);
+        script_drop(w->s, gid);
+    }
+    c->who.gids = c->gids;
+    c->who.n_gids = (size_t)n;
+    return numbers ? 0 : words_fail(w, fault, "gids is a list of numbers");
+}
+
+int words_calling(struct words *w, struct calling *c, struct str key, script_value value, struct script_fault *fault) {
+    bool uid = str_eq(key, STR("uid")), gid = str_eq(key, STR("gid")), gids = str_eq(key, STR("gids"));
+    if (!uid && !gid && !gids)
+        return CALLING_OTHER;
+    c->given = true;
+    c->gid_given |= gid;
+    if (gids)
+        return gids_read(w, c, value, fault);
+    if (!words_is_uint32(w, value))
+        return words_fail(w, fault, "%s is a number", uid ? "uid" : "gid");
+    *(uid ? &c->who.uid : &c->who.gid) = (uint32_t)script_integer(w->s, value);
+    return 0;
+}
+
+const struct identity *calling_who(struct calling *c) {
+    if (!c->gid_given)
+        c->who.gid = c->who.uid; /* a group of his own, as on most systems */
+    return c->given ? &c->who : NULL;
+}
+
+/* --- the command */
 
 struct sending {
     struct words *w;
     struct script_fault *fault;
     struct buf *out;
-    struct rehearsal_caller *caller;
-    struct identity *who;
-    bool gid_given;
+    struct calling calling;
+    uint64_t time;
     bool follows; /* a member has been put */
-    uint32_t gids[64];
 };
-
-static int gids_read(struct sending *v, script_value list) {
-    int64_t n = script_length(v->w->s, list);
-    if (script_kind(v->w->s, list) != SCRIPT_ARRAY || n > (int64_t)(sizeof v->gids / sizeof *v->gids))
-        return words_fail(v->w, v->fault, "gids is a list of numbers");
-    for (int64_t i = 1; i <= n; i++) {
-        script_value gid = script_item(v->w->s, list, i);
-        v->gids[i - 1] = (uint32_t)script_integer(v->w->s, gid);
-        script_drop(v->w->s, gid);
-    }
-    v->who->gids = v->gids;
-    v->who->n_gids = (size_t)n;
-    v->caller->who = v->who;
-    return 0;
-}
 
 /* Who sends it and when: not of the command itself. */
 static int caller_member_read(struct sending *v, struct str key, script_value value) {
-    struct words *w = v->w;
-    bool uid = str_eq(key, STR("uid")), gid = str_eq(key, STR("gid"));
-    if (str_eq(key, STR("gids")))
-        return gids_read(v, value);
-    if (str_eq(key, STR("time")))
-        return words_time(script_string(w->s, value), &v->caller->time)
-                   ? 0
-                   : words_fail(w, v->fault, "time is written \"2026-11-22T23:00:00Z\"");
-    if (!uid && !gid)
-        return NOT_OF_CALLER;
-    if (!words_is_uint32(w, value))
-        return words_fail(w, v->fault, "%s is a number", uid ? "uid" : "gid");
-    *(uid ? &v->who->uid : &v->who->gid) = (uint32_t)script_integer(w->s, value);
-    v->gid_given |= gid;
-    v->caller->who = v->who;
-    return 0;
+    if (!str_eq(key, STR("time")))
+        return words_calling(v->w, &v->calling, key, value, v->fault);
+    return words_time(script_string(v->w->s, value), &v->time)
+               ? 0
+               : words_fail(v->w, v->fault, "time is written \"2026-11-22T23:00:00Z\"");
 }
 
 static int command_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
@@ -56,7 +64,7 @@ static int command_visit(void *arg, struct str key, bool key_is_integer, script_
     struct str json;
     (void)key_is_integer;
     int rc = caller_member_read(v, key, value);
-    if (rc != NOT_OF_CALLER)
+    if (rc != CALLING_OTHER)
         return rc;
     if (str_eq(key, STR("aggregate")) && !v->w->aggregate.p)
         v->w->aggregate = words_text(v->w, value);
@@ -111,9 +119,7 @@ static int given_settle(struct words *w, struct script_fault *fault) {
 int word_when(void *arg, struct script *s, script_value arguments, script_value *result, struct script_fault *fault) {
     struct words *w = arg;
     struct buf json = {0};
-    struct rehearsal_caller caller = {0};
-    struct identity who = {0};
-    struct sending v = {.w = w, .fault = fault, .out = &json, .caller = &caller, .who = &who};
+    struct sending v = {.w = w, .fault = fault, .out = &json};
     (void)result;
     int rc = words_in_test(w, "when", fault);
     if (rc == 0)
@@ -125,8 +131,7 @@ int word_when(void *arg, struct script *s, script_value arguments, script_value 
     w->aggregate = (struct str){NULL, 0};
     rc = request_put(&v, request);
     script_drop(s, request);
-    if (!v.gid_given)
-        who.gid = who.uid; /* a group of his own, as on most systems */
+    const struct rehearsal_caller caller = {calling_who(&v.calling), v.time};
     if (rc == 0)
         rc = given_settle(w, fault);
     w->before = rehearsal_position(w->rehearsal);

@@ -43,10 +43,14 @@ static void indented_put(const char *lines, struct buf *out) {
     }
 }
 
+void words_traceback(struct words *w, const struct script_fault *why) {
+    indented_put(why->traceback, &w->details);
+}
+
 int words_fail_refused(struct words *w, const char *instead, struct script_fault *fault) {
     const enum outcome o = w->result.refusal.outcome;
     w->refused = false;
-    indented_put(w->result.fault.traceback, &w->details);
+    words_traceback(w, &w->result.fault);
     return words_fail(w, fault, "the command was refused with %s%s: %s", outcome_errno_name(o), instead,
                       w->result.refusal.detail);
 }
@@ -69,7 +73,7 @@ int words_follow(struct words *w, struct script_fault *fault) {
     if (rc == 0 || rc == -ENOMEM)
         return rc;
     if (!w->failed)
-        indented_put(why.traceback, &w->details);
+        words_traceback(w, &why);
     return words_fail(w, fault, "%s", err.text);
 }
 
@@ -174,7 +178,7 @@ static int word_test(void *arg, struct script *s, script_value arguments, script
 static int word_absent(void *arg, struct script *s, script_value arguments, script_value *result,
                        struct script_fault *fault) {
     (void)s, (void)arguments, (void)result;
-    return words_fail(arg, fault, "this release of esfs does not test queries and sagas");
+    return words_fail(arg, fault, "this release of esfs does not test sagas");
 }
 
 /* --- files and tests */
@@ -195,7 +199,8 @@ static int words_define(struct words *w) {
         {"expect_view", word_expect_view},
         {"expect_no_view", word_expect_no_view},
         {"expect_published", word_expect_published},
-        {"expect_query", word_absent},
+        {"expect_query", word_expect_query},
+        {"expect_query_error", word_expect_query_error},
         {"expect_saga", word_absent},
     };
     int rc = 0;

@@ -344,7 +344,6 @@ def test_tests_that_are_wrong_say_so(counter):
         (f'{when} expect_rejected "no"', "was accepted, not refused with EPERM"),
         (f'{when} expect_error "EWHAT"', "takes an errno"),
         (f"{when} expect {{ 7 }}", "events are made by event"),
-        (f"{when} expect_query('q', {{}}, {{}})", "this release of esfs does not test queries"),
         (f'{when} expect "Added"', "expect takes a list of events"),
         ('when { aggregate = "c/1", type = "Dance" } expect {}', 'refused with EINVAL: c has no command "Dance"'),
         ('when { aggregate = "c/1", kind = "Add" } expect {}', 'unknown member "kind"'),
