@@ -103,6 +103,16 @@ def test_the_shop_is_sound_and_its_tests_are_green():
     ("kafka.lua", "quantity = line.quantity", "quantity = 1"),
     ("kafka.lua", "OrderPaid = true,", ""),
     ("kafka.lua", 'function() return event("OrderCancelled", {}) end', "true"),
+    ("queries/owing.lua", ">= least then", "> least then"),
+    ("queries/owing.lua", "more > less or", "more < less or"),
+    ("queries/owing.lua", "handle = known and known.handle, ", ""),
+    ("queries/owing.lua", '\\\\.[0-9]{2}$"', '"'),
+    ("queries/owing.lua", 'params.least or "0.01"', '"0.01"'),
+    ("queries/owing.lua", "  run = function", "  allow = { anyone = true }, run = function"),
+    ("queries/receipt.lua", "allow = { anyone = true },", ""),
+    ("queries/receipt.lua", 'required = { "order" },', ""),
+    ("queries/receipt.lua", 'if e.type == "PaymentReceived" then', "if e.data.amount then"),
+    ("queries/receipt.lua", "money.text(order.paid)", "money.text(order.total)"),
     ("lib/money.lua", "* line.quantity", ""),
     ("schemas/order/commands/PlaceOrder.1.json", '"minItems": 1,', ""),
 ])
@@ -265,9 +275,18 @@ def expect_views(mount):
         yield f'expect_view("orders_by_status", "{path}", {lua(found)})'
 
 
+def expect_queries(mount):
+    """What the shop's queries answer, likewise."""
+    barrier(mount)
+    for query, file in [("owing", "all.json"), ("owing", "least=12.50.json"),
+                        *(("receipt", f"order={order}.json") for order in "1234567")]:
+        answer = lib.strict(mount.read(f"queries/{query}/{file}").decode())
+        yield f'expect_query("{query}", "{file}", {lua(answer)})'
+
+
 def test_a_test_says_what_a_mount_says(daemons, shop):
-    """Random commands to a mount; then a test of the domain that expects of each what came of it there, and that the
-    views show what they do there."""
+    """Random commands to a mount; then a test of the domain that expects of each what came of it there, and that views
+    and queries show what they do there."""
     random = Random(7)
     shop.edit("aggregates/customer.lua", "customer.since = e.data.handle, e.data.name, e.time",
               "customer.since = e.data.handle, e.data.name, e.version")
@@ -291,13 +310,14 @@ def test_a_test_says_what_a_mount_says(daemons, shop):
             events = ", ".join(f"event({lua(e['type'])}, {lua(e['data'])})" for e in new)
             steps.append(f"expect {{ {events} }}")
         if random.random() < 0.1:
-            steps += expect_views(mount)
+            steps += [*expect_views(mount), *expect_queries(mount)]
     for kind in ("customer", "stock", "order"):
         for name in os.listdir(mount.path(kind)):
             if os.path.isdir(mount.path(kind, name)):
                 steps.append(f"expect_state({lua(f'{kind}/{name}')}, {lua(state(mount, f'{kind}/{name}'))})")
-    steps += expect_views(mount)
+    steps += [*expect_views(mount), *expect_queries(mount)]
     said = "\n".join(steps)
+    assert said.count('"payments"') > 20 and said.count('"owed"') > 20, said
     assert said.count("expect_view") > 20 and 'expect_view("orders_by_status", "placed/' in said, said
     assert set(outcomes) == {"", "EPERM", "EINVAL", "ENOTUNIQ", "ESTALE", "EEXIST"}, outcomes
     shop.put("tests/as_mounted.lua", body(said))
