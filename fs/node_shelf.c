@@ -40,11 +40,17 @@ static int shelf_find(struct fs *fs, const struct node *dir, struct str name, fu
     return r == -ESTALE ? -ENOENT : r;
 }
 
-/* A reader may be done with an event before mv has looked for what it has moved. */
+/* A reader may be done with an event before mv has looked for what it has moved. One that has been parked again since,
+ * or passed over, is not there: mv would ask whether to replace it. */
 static int retry_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                       struct node_stat *stat) {
+    struct consumer_parked p;
+    uint64_t position;
     int r = shelf_find(fs, dir, name, req, child, stat);
-    return r == -ENOENT ? parked_find_moved(fs, dir, name, req, child, stat) : r;
+    if (r != -ENOENT || !parked_position(name, &position))
+        return r;
+    bool elsewhere = consumers_parked_at(fs->consumers, (uint32_t)dir->no, position, &p) == 0;
+    return elsewhere ? r : parked_find_moved(fs, dir, name, req, child, stat);
 }
 
 static int shelf_fetch(struct listing *l, const struct node *dir, uint64_t after, void *out, size_t n) {

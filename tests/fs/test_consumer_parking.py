@@ -147,6 +147,23 @@ def test_mv_does_not_complain_of_a_reader_that_is_quick(mount):
         assert not worker.is_alive()
 
 
+def test_what_has_left_retry_is_not_found_there(mount):
+    """mv would ask whether to replace it, on a terminal, and not move it with -n."""
+    path = consumer(mount, "c")
+    append(mount, "order/1")
+    parked, name = os.path.join(path, "parked"), hexa(1) + ".json"
+    retried = os.path.join(parked, "retry", name)
+    assert pending(path) == [1]
+    for _ in range(2):
+        nack(path, hexa(1), "no")
+        assert not os.path.exists(retried)
+        mount.ok(f"mv -n consumers/c/parked/{name} consumers/c/parked/retry/")
+        assert os.path.exists(retried) and not os.path.exists(os.path.join(parked, name))
+        assert pending(path) == [1]
+    os.rename(retried, os.path.join(parked, "skipped", name))
+    assert not os.path.exists(retried)
+
+
 def test_rmdir_with_parked_events(mount):
     path = consumer(mount, "c")
     append(mount, "order/1")
