@@ -66,6 +66,29 @@ static int config_parse(struct consumer *c, struct str json, struct consumer_con
     return r;
 }
 
+static int event_check(const struct domain *d, const struct consumer_config *config,
+                       const struct consumer_config_event *e, struct err *err) {
+    return e->type.n ? domain_names_check(d, e->type, e->event, err)
+                     : domain_event_check(d, config->types, config->n_types, e->event, err);
+}
+
+/* A name that the domain does not have would choose nothing, for ever. What is stored is not asked again: it stays
+ * when a reload takes a type away. */
+static int names_check(struct consumer *c, const struct consumer_config *config, struct err *err) {
+    struct domain *d = store_domain(c->all->store);
+    struct err why = {0};
+    const char *member = "types";
+    int r = 0;
+    for (size_t i = 0; d && r == 0 && i < config->n_types; i++)
+        r = domain_names_check(d, config->types[i], STR(""), &why);
+    if (r == 0)
+        member = "events";
+    for (size_t i = 0; d && r == 0 && i < config->n_events; i++)
+        r = event_check(d, config, &config->events[i], &why);
+    domain_unref(d);
+    return r < 0 ? err_set(err, -r, "`%s`: %s", member, why.text) : 0;
+}
+
 static int consumer_configure(struct consumer *c, struct str json) {
     struct err err = {0};
     struct consumer_config *config = NULL;
@@ -73,6 +96,8 @@ static int consumer_configure(struct consumer *c, struct str json) {
     int r = commits_allowed(&c->all->commits);
     if (r == 0)
         r = config_parse(c, json, &config, &err);
+    if (r == 0)
+        r = names_check(c, config, &err);
     if (r == 0) {
         pthread_mutex_lock(&c->lock);
         r = c->gone ? -ESTALE : configure(c, config, &ticket, &err);

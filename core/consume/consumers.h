@@ -68,8 +68,9 @@ int consumers_status(struct consumers *cs, uint32_t no, struct buf *out);
 
 /* config.json, appended: one line. */
 int consumers_config(struct consumers *cs, uint32_t no, struct buf *out);
-/* Replaces it by a JSON object, which JSON_PADDING readable bytes follow. -EINVAL; -EBUSY while there are readers that
- * follow, or when `from` is another one and the cursor was moved already. */
+/* Replaces it by a JSON object, which JSON_PADDING readable bytes follow. -EINVAL, also for types and events that the
+ * domain, if there is one, does not have; -EBUSY while there are readers that follow, or when `from` is another one and
+ * the cursor was moved already. */
 int consumers_configure(struct consumers *cs, uint32_t no, struct str json);
 
 /* Tells in the store's errors why something that was written for a file of the consumer never came here. */

@@ -148,6 +148,9 @@ bool domain_follows(const struct domain_type *const *from, size_t n_from, const 
 const struct domain_kafka_on *domain_kafka_on(const struct domain_kafka *k, struct str event);
 /* Whether the domain has a type, and the type an event (`event` empty: whichever). 0, or -EINVAL in words. */
 int domain_names_check(const struct domain *d, struct str type, struct str event, struct err *err);
+/* Whether one of these types (none: any of the domain) declares the event. 0, -ENOMEM, or -EINVAL in words. */
+int domain_event_check(const struct domain *d, const struct str *types, size_t n_types, struct str event,
+                       struct err *err);
 const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
                                           uint32_t version);
 

@@ -104,6 +104,29 @@ int reader_event(struct reader *r, const struct domain_type *const *from, size_t
 
 /* --- names that come from elsewhere */
 
+int domain_event_check(const struct domain *d, const struct str *types, size_t n_types, struct str event,
+                       struct err *err) {
+    const struct domain_type **from = malloc((d->n_types + n_types + 1) * sizeof *from), *t;
+    char shown[DOMAIN_SHOWN];
+    bool declared = false;
+    size_t n = 0;
+    if (!from)
+        return err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < n_types; i++)
+        if ((t = domain_type(d, types[i])))
+            from[n++] = t;
+    for (size_t i = 0; !n_types && i < d->n_types; i++)
+        from[n++] = &d->types[i];
+    for (size_t i = 0; i < n && !declared; i++)
+        declared = domain_event(from[i], event);
+    const char *near = declared ? NULL : event_near(from, n, event);
+    free(from);
+    return declared
+               ? 0
+               : err_set(err, EINVAL, "no type that it follows declares the event %s%s%s%s", domain_shown(event, shown),
+                         near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 int domain_names_check(const struct domain *d, struct str type, struct str event, struct err *err) {
     const struct domain_type *t = domain_type(d, type);
     char shown[2][DOMAIN_SHOWN];

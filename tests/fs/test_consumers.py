@@ -13,6 +13,7 @@ import time
 import pytest
 
 import lib
+import lib_domain
 from lib import command, error_of
 from lib_consumers import (Follower, Reading, ack, append, configure, consumer, cursor, hexa, lag, nack, pending,
                            positions, read, threads, waiting, write)
@@ -84,6 +85,59 @@ def test_a_config_is_decided_in_the_write(mount):
     ack(path, hexa(1))
     assert error_of(lambda: configure(path, **{"from": "end"})) == "EBUSY"
     assert error_of(write, config, b'{"types":["' + b"x" * 70000) == "EMSGSIZE"
+
+
+LIBRARY = {
+    "aggregates/book.lua": """return {
+  commands = { Lend = { decide = function(s, c) return event("BookLent", c.data) end } },
+  events = { BookLent = { evolve = function() end } },
+}
+""",
+    "aggregates/member.lua": """return {
+  commands = { Join = { decide = function(s, c) return event("Joined", c.data) end } },
+  events = { Joined = { evolve = function() end } },
+}
+""",
+}
+
+
+@pytest.mark.parametrize("config, reason", [
+    ({"types": ["bok"]}, "`types`: the domain has no type bok, did you mean book?"),
+    ({"types": ["book", "nothing-like-it"]}, "`types`: the domain has no type nothing-like-it"),
+    ({"events": ["BookLend"]},
+     "`events`: no type that it follows declares the event BookLend, did you mean BookLent?"),
+    ({"types": ["member"], "events": ["BookLent"]}, "`events`: no type that it follows declares the event BookLent"),
+    ({"events": ["bok/BookLent"]}, "`events`: the domain has no type bok, did you mean book?"),
+    ({"events": ["Joined", "book/BookLend"]},
+     "`events`: the type book of the domain declares no event BookLend, did you mean BookLent?"),
+])
+def test_a_config_takes_no_name_that_the_domain_does_not_have(daemons, place, config, reason):
+    """The consumer would be given nothing, for ever, and say that it is up to date."""
+    mount = lib_domain.started(daemons, place, files=LIBRARY)
+    path = consumer(mount, "c", types=["book"])
+    before = read(os.path.join(path, "config.json"))
+    assert error_of(lambda: configure(path, **config)) == "EINVAL"
+    said = lib_domain.last_error(mount)
+    assert (said["what"], said["error"]) == ("consumers/c/config.json", reason)
+    assert read(os.path.join(path, "config.json")) == before
+
+
+def test_names_are_looked_up_when_a_config_is_written(daemons, place):
+    """A reload that takes a type away, or retires an event, takes nothing from a config that is there."""
+    mount = lib_domain.started(daemons, place, files=LIBRARY)
+    mount.append("", {"type": "Lend", "aggregate": "book/1"})
+    config = {"types": ["book", "member"], "events": ["BookLent", "member/Joined"]}
+    path = consumer(mount, "c", **config)
+    before = read(os.path.join(path, "config.json"))
+    mount.domain.remove("aggregates/member.lua")
+    mount.domain.put("aggregates/book.lua", "return { events = { BookLent = { retired = true } } }")
+    assert lib_domain.reload(mount) is None
+    for _ in range(2):
+        assert read(os.path.join(path, "config.json")) == before and pending(path) == [1]
+        mount.restart()
+    assert error_of(lambda: configure(path, **config)) == "EINVAL"
+    configure(path, types=["book"], events=["BookLent"])
+    assert pending(path) == [1], "events that are retired are given as they are stored"
 
 
 def test_what_is_refused_is_told(mount):
