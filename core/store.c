@@ -71,6 +71,13 @@ static struct str excerpt(struct str text) {
     return text;
 }
 
+static void put_aggregate(struct buf *line, struct str type, struct str id) {
+    char name[2 * NAME_MAX_BYTES + 2];
+    int n = snprintf(name, sizeof name, "%.*s/%.*s", (int)type.n, type.p, (int)id.n, id.p);
+    buf_put_text(line, ",\"aggregate\":");
+    buf_put_json_string(line, (struct str){name, (size_t)n});
+}
+
 static void put_failure(struct buf *line, const struct handler_failure *failure) {
     const struct script_fault *fault = failure->fault;
     const struct command *c = failure->command;
@@ -94,13 +101,13 @@ static void put_failure(struct buf *line, const struct handler_failure *failure)
         buf_put_text(line, ",\"params\":");
         buf_put_json_string(line, excerpt(failure->params));
     }
+    if (failure->event) {
+        put_aggregate(line, failure->event->aggregate_type, failure->event->aggregate_id);
+        buf_printf(line, ",\"position\":\"%016" PRIx64 "\"", failure->event->position);
+    }
     if (!c)
         return;
-    buf_put_text(line, ",\"aggregate\":");
-    char name[2 * NAME_MAX_BYTES + 2];
-    int n = snprintf(name, sizeof name, "%.*s/%.*s", (int)c->aggregate_type.n, c->aggregate_type.p,
-                     (int)c->aggregate_id.n, c->aggregate_id.p);
-    buf_put_json_string(line, (struct str){name, (size_t)n});
+    put_aggregate(line, c->aggregate_type, c->aggregate_id);
     buf_put_text(line, ",\"command\":");
     buf_put_json_string(line, c->type);
     if (c->id.n) {

@@ -16,8 +16,9 @@
 
 /* --- telling */
 
-int maker_fault(struct maker *m, const char *what, const struct script_fault *fault, struct err *err) {
-    maker_tell(m, "a view has halted", fault);
+int maker_fault(struct maker *m, const struct event *e, const char *what, const struct script_fault *fault,
+                struct err *err) {
+    maker_tell(m, e, "a view has halted", fault);
     if (fault->file[0])
         err_set(err, EIO, "%s:%d: %s: %s", fault->file, fault->line, what, fault->text);
     else
@@ -25,10 +26,24 @@ int maker_fault(struct maker *m, const char *what, const struct script_fault *fa
     return FOLLOW_HALT;
 }
 
-void maker_tell(struct maker *m, const char *what, const struct script_fault *fault) {
+int maker_stop_at(const struct event *e, int r, struct err *err) {
+    const struct err why = *err;
+    err_set(err,
+            why.code ? why.code
+            : r < 0  ? -r
+                     : EIO,
+            "position %016llx, %.*s/%.*s: %s", (unsigned long long)e->position, (int)e->aggregate_type.n,
+            e->aggregate_type.p, (int)e->aggregate_id.n, e->aggregate_id.p,
+            why.code       ? why.text
+            : r == -ENOMEM ? "out of memory"
+                           : "it failed");
+    return r;
+}
+
+void maker_tell(struct maker *m, const struct event *e, const char *what, const struct script_fault *fault) {
     char words[96 + NAME_MAX_BYTES];
     snprintf(words, sizeof words, "%s: %s", m->follower_name, what);
-    const struct handler_failure failure = {.fault = fault, .what = words};
+    const struct handler_failure failure = {.event = e, .fault = fault, .what = words};
     store_report_handler(m->store, &failure);
 }
 
@@ -36,7 +51,7 @@ void maker_tell(struct maker *m, const char *what, const struct script_fault *fa
 
 /* What could not be brought to the newest version, or folded, belongs to no key: nothing waits behind it. */
 static int park_unread(struct maker *m, const struct event *e, const struct script_fault *fault, struct err *err) {
-    maker_tell(m, "an event of a view was parked", fault);
+    maker_tell(m, e, "an event of a view was parked", fault);
     m->touched = true;
     int r = parking_add(&m->parking, m->build, e->position, (struct str){NULL, 0}, fault, &m->changes);
     if (r == -EDQUOT)
@@ -79,19 +94,22 @@ static bool is_outdated(struct maker *m) {
     return other;
 }
 
-int maker_event(void *maker, const struct event *stored, bool alone, struct err *err) {
-    struct maker *m = maker;
+static int event_take(struct maker *m, const struct event *stored, bool alone, struct err *err) {
     struct script_fault fault = {0};
     struct maker_event e = {.seen = {.stored = stored}, .alone = alone};
     int r = maker_take(m, &e, &fault, err);
     if (r != SCRIPT_FAILED)
         return r;
     if (is_outdated(m)) {
-        err_set(err, ESTALE, "position %016llx: %s: what came after a reload is for the rebuilt view",
-                (unsigned long long)stored->position, fault.text);
+        err_set(err, ESTALE, "%s: what came after a reload is for the rebuilt view", fault.text);
         return FOLLOW_HALT;
     }
     return alone ? park_unread(m, stored, &fault, err) : FOLLOW_AGAIN;
+}
+
+int maker_event(void *maker, const struct event *stored, bool alone, struct err *err) {
+    int r = event_take(maker, stored, alone, err);
+    return r == 0 || r == FOLLOW_AGAIN ? r : maker_stop_at(stored, r, err);
 }
 
 /* --- a batch */

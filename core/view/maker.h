@@ -85,8 +85,11 @@ struct maker_event {
  * read (an upcast, evolve), or failed for e->only; otherwise as struct follower_ops says. */
 int maker_take(struct maker *m, struct maker_event *e, struct script_fault *failed, struct err *err);
 /* What failed in a handler, as a follower's reason to halt. */
-int maker_fault(struct maker *m, const char *what, const struct script_fault *fault, struct err *err);
-/* In the store's errors. */
-void maker_tell(struct maker *m, const char *what, const struct script_fault *fault);
+int maker_fault(struct maker *m, const struct event *e, const char *what, const struct script_fault *fault,
+                struct err *err);
+/* Puts the event in front of the reason why a view goes no further: whoever repairs it looks there. Returns r. */
+int maker_stop_at(const struct event *e, int r, struct err *err);
+/* In the store's errors. The event may be NULL. */
+void maker_tell(struct maker *m, const struct event *e, const char *what, const struct script_fault *fault);
 
 #endif

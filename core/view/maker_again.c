@@ -35,6 +35,10 @@ static int event_again(struct maker *m, const struct parked *entry, struct scrip
         return r < 0 ? r : -ENOENT;
     struct maker_event e = {.seen = {.stored = &stored}, .only = entry->key, .alone = true};
     r = maker_take(m, &e, failed, err);
+    if (r == SCRIPT_FAILED)
+        maker_tell(m, &stored, "a parked event failed again", failed);
+    else if (r != 0)
+        r = maker_stop_at(&stored, r, err);
     log_chunk_release(chunk);
     return r;
 }
@@ -45,7 +49,6 @@ static int entry_again(struct maker *m, size_t i, struct err *err) {
     int r = event_again(m, &m->parking.list[i], &failed, err);
     if (r == SCRIPT_FAILED) {
         const struct parked *entry = &m->parking.list[i];
-        maker_tell(m, "a parked event failed again", &failed);
         r = parking_note(m->build, entry, attempts_of(m, entry) + 1, &failed, &m->changes);
         if (r == 0)
             r = step_commit(m, err);

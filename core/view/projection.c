@@ -215,7 +215,7 @@ static int key_event(struct maker *m, struct str key, const struct maker_event *
     if (!e->alone)
         return FOLLOW_AGAIN;
     if (!e->only.p) {
-        maker_tell(m, "an event of a view was parked", &fault);
+        maker_tell(m, e->seen.stored, "an event of a view was parked", &fault);
         return park(m, k, e, &fault, err);
     }
     *failed = fault;
@@ -224,15 +224,14 @@ static int key_event(struct maker *m, struct str key, const struct maker_event *
 }
 
 /* What a key of the event has left in memory waits for the batch; of an event by itself that is all there is. */
-static int memory_check(struct maker *m, const struct maker_event *e, struct err *err) {
+static int memory_check(struct maker *m, struct err *err) {
     struct script *s = domain_vm_script(m->vm);
     if (script_memory(s) <= EVENT_BYTES)
         return 0;
     script_collect(s, true);
     if (script_memory(s) <= EVENT_BYTES)
         return 0;
-    err_set(err, EFBIG, "%s: position %016llx: the states of its keys take more than %u MiB", m->view->file.p,
-            (unsigned long long)e->seen.stored->position, EVENT_BYTES >> 20);
+    err_set(err, EFBIG, "%s: the states of its keys take more than %u MiB", m->view->file.p, EVENT_BYTES >> 20);
     return FOLLOW_HALT;
 }
 
@@ -242,13 +241,13 @@ int projection_event(struct maker *m, const struct maker_event *e, struct script
     size_t n;
     int r = viewer_keys(&m->viewer, &e->seen, &keys, &n, &fault);
     if (r > 0)
-        return e->alone ? maker_fault(m, "key", &fault, err) : FOLLOW_AGAIN;
+        return e->alone ? maker_fault(m, e->seen.stored, "key", &fault, err) : FOLLOW_AGAIN;
     for (size_t i = 0; r == 0 && i < n; i++) {
         if (e->only.p && !str_eq(e->only, keys[i]))
             continue;
         r = key_event(m, keys[i], e, failed, err);
         if (r == 0)
-            r = memory_check(m, e, err);
+            r = memory_check(m, err);
     }
     return r;
 }
@@ -266,7 +265,7 @@ static int text_put(struct maker *m, struct live_key *k, struct buf *text) {
     if (r == -ENOMEM)
         return r;
     if (r != 0 && !k->failed)
-        maker_tell(m, "the output of a view failed", &fault);
+        maker_tell(m, NULL, "the output of a view failed", &fault);
     m->next.failed += (r != 0) - (uint64_t)(k->stored && k->failed);
     k->failed = r != 0;
     return 0;

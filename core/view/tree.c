@@ -259,7 +259,7 @@ static int park(struct maker *m, const struct maker_event *e, const struct scrip
     struct str name = e->seen.told.aggregate;
     bool waits = parking_holds(&m->parking, name, &first);
     if (!waits)
-        maker_tell(m, "an event of a view was parked", fault);
+        maker_tell(m, e->seen.stored, "an event of a view was parked", fault);
     m->touched = true;
     int r = parking_add(&m->parking, m->build, e->seen.stored->position, name, waits ? NULL : fault, &m->changes);
     if (r == -EDQUOT)

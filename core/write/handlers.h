@@ -17,6 +17,7 @@ struct handlers;
 struct handler_failure {
     const struct command *command; /* NULL: there was none */
     const struct caller *caller;   /* likewise */
+    const struct event *event;     /* complete; likewise */
     const struct script_fault *fault;
     const char *what;  /* "decide", "evolve OrderPlaced", "query big_orders", ... */
     struct str params; /* of a query; empty: not to be shown */

@@ -85,6 +85,7 @@ def test_a_failed_event_is_parked_and_others_go_on(daemons, place):
     assert (second["key"], second["waits_for"]) == ("a", "0000000000000004")
     told = lib_domain.last_error(mount)
     assert told["file"] == "views/notes.lua" and "views/notes" in told["what"]
+    assert (told["aggregate"], told["position"]) == ("account/a", "0000000000000004")
     assert status(mount, "notes")["parked"] == 2
     mount.crash()
     settle(mount)
@@ -214,11 +215,15 @@ def test_a_failing_key_halts_its_view_alone(daemons, place):
     opened(mount, "a", "b")
     note(mount, "a", "one")
     said = settle(mount)
-    assert list(said["halted"]) == ["keyed"] and "views/keyed.lua:1" in said["halted"]["keyed"]
+    position = f"{3:016x}"
+    assert list(said["halted"]) == ["keyed"]
+    assert said["halted"]["keyed"].startswith(f"position {position}, account/a: views/keyed.lua:1: key: "), said
+    told, = (e for e in lib_domain.errors(mount) if e["what"] == "views/keyed: a view has halted")
+    assert (told["position"], told["aggregate"], told["file"]) == (position, "account/a", "views/keyed.lua")
     assert mount.ok("jq .n views/keyed/k.json") == "2"
     assert mount.ok("jq -c .notes views/notes/a.json") == '["one"]'
     found = status(mount, "keyed")
-    assert (found["state"], found["lag_events"]) == ("halted", 1) and "views/keyed.lua:1" in found["reason"]
+    assert (found["state"], found["lag_events"]) == ("halted", 1) and found["reason"] == said["halted"]["keyed"]
     mount.domain.edit("views/keyed.lua", "e.data.x.y.z", '"k"')
     assert reload(mount) is None
     assert settle(mount)["halted"] == {}

@@ -349,7 +349,8 @@ static void a_failing_key_halts_the_view_and_no_other(void **state) {
     send(f, "1", "{\"key\":\"a\",\"at\":[\"x\"]}");
     send(f, "2", "{\"key\":{\"no\":\"key\"},\"at\":[\"x\"]}");
     send(f, "3", "{\"key\":\"a\",\"at\":[\"x\"]}");
-    barrier(f, "\"halted\":{\"sums\":\"views/sums.lua");
+    barrier(f, "\"halted\":{\"sums\":\"position 0000000000000002, account/2: views/sums.lua: key: the table that key "
+               "returned is no list\"");
     shows(f, "sums", "a", "{\"key\":\"a\",\"n\":1,\"sum\":0}\n");
     tree_is(f, "x/1 x/2 x/3 ");
     status_has(f, "sums", "{\"state\":\"halted\",\"position\":\"0000000000000001\",\"lag_events\":2}");
@@ -373,7 +374,7 @@ static void a_view_that_always_fails_halts(void **state) {
     assert_int_equal(lib_puts(c, text), at - text);
     channel_free(c);
     free(text);
-    barrier(f, "\"sums\":\"10000 events are parked");
+    barrier(f, "\"sums\":\"position 0000000000002711, account/1: 10000 events are parked");
     status_has(f, "sums", "{\"state\":\"halted\",\"parked\":10000,\"position\":\"0000000000002710\"}");
 }
 
