@@ -103,7 +103,18 @@ static void parked_take(struct fs *fs, const struct node *dir, const struct node
         fuse_reply_err(req, EPERM);
 }
 
-const struct node_ops parked_retry_ops = {.stat = parked_stat, .find = parked_find_moved, .take = parked_take};
+/* What has been moved there and is parked again, by another definition of the view, is not there: mv would ask whether
+ * to replace it. */
+static int retry_find(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
+                      struct node_stat *stat) {
+    uint64_t position, parked;
+    if (!position_of_name(name, &position))
+        return -ENOENT;
+    bool again = views_parked(fs->views, ino_view(*dir), position - 1, &parked, 1) == 1 && parked == position;
+    return again ? -ENOENT : parked_find_moved(fs, dir, name, req, child, stat);
+}
+
+const struct node_ops parked_retry_ops = {.stat = parked_stat, .find = retry_find, .take = parked_take};
 
 /* --- what there is in skipped/ */
 

@@ -45,7 +45,7 @@ struct move {
 
 static void moved(void *arg, int result) {
     struct move *m = arg;
-    if (result == 0 && node_kind(m->dir.tag)->ops->find == parked_find_moved)
+    if (result == 0 && (m->dir.tag == NODE_VIEW_RETRY || m->dir.tag == NODE_KAFKA_RETRY))
         moves_add(&m->pending.fs->moves, &m->dir, m->position);
     fuse_req_t req = pending_take(&m->pending);
     if (req)

@@ -108,6 +108,25 @@ def test_a_person_repairs_what_was_parked(daemons, place):
     assert parked(mount) == []
 
 
+def test_what_is_parked_again_goes_to_retry_again(daemons, place):
+    """mv does not find it there and ask whether to replace it."""
+    mount = fragile(daemons, place)
+    note(mount, "a", "bad")
+    settle(mount)
+    name, fault = "0000000000000003.json", 'if e.data.x == "bad" then error("a bad note") end'
+    for _ in range(2):
+        assert parked(mount) == [name]
+        assert not os.path.exists(mount.path("views/notes/.parked/retry", name))
+        mount.domain.edit("views/notes.lua", fault, "--")
+        assert reload(mount) is None
+        mount.ok(f"mv -n views/notes/.parked/{name} views/notes/.parked/retry/")
+        assert mount.ok("jq -c .notes views/notes/a.json") == '["bad"]'
+        assert os.path.exists(mount.path("views/notes/.parked/retry", name))
+        mount.domain.edit("views/notes.lua", "--", fault)
+        assert reload(mount) is None
+        settle(mount)
+
+
 def test_a_parked_event_is_passed_over_for_good(daemons, place):
     mount = fragile(daemons, place)
     for x in ("one", "bad", "three", "bad", "five"):
