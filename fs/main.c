@@ -6,11 +6,15 @@
 #include "ops.h"
 #include "options.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -65,12 +69,40 @@ static int check_unmounted(const struct options *o, struct err *err) {
     return r;
 }
 
+static bool is_empty(DIR *d) {
+    for (struct dirent *e; (e = readdir(d));)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, "lost+found"))
+            return false;
+    return true;
+}
+
+/* What lies there would be out of sight: files that somebody wrote while the store was not mounted, and took for
+ * commands. What cannot be read is taken for empty, as is what autofs has there: to open that would be to wait for the
+ * mount that is being made. */
+static int check_empty(const struct options *o, struct err *err) {
+    struct statfs there;
+    int path = open(o->mountpoint, O_PATH | O_CLOEXEC);
+    bool looked = path >= 0 && fstatfs(path, &there) == 0 && there.f_type != AUTOFS_SUPER_MAGIC;
+    DIR *d = looked ? opendir(o->mountpoint) : NULL;
+    int r = 0;
+    if (d && !is_empty(d))
+        r = err_set(err, ENOTEMPTY,
+                    "%s: is not empty: a mount would hide what is in it (-o nonempty mounts all the same)",
+                    o->mountpoint);
+    if (d)
+        closedir(d);
+    if (path >= 0)
+        close(path);
+    return r;
+}
+
 static int check_paths(const struct options *o, struct err *err) {
     if (is_in_mountpoint(o, o->store))
         return err_set(err, EINVAL, "%s: is below the mountpoint", o->store);
     if (o->domain && is_in_mountpoint(o, o->domain))
         return err_set(err, EINVAL, "domain=%s: is below the mountpoint", o->domain);
-    return check_unmounted(o, err);
+    int r = check_unmounted(o, err);
+    return r == 0 && !o->nonempty ? check_empty(o, err) : r;
 }
 
 static int mount_store(struct mount *m, struct err *err) {

@@ -41,6 +41,7 @@ const char options_help[] =
     "  -o kafka-flush=N      wait N seconds at most for what is under way when unmounting (10)\n"
     "  -o loglevel=LEVEL     error, warning, info (the default) or debug\n"
     "  -o ro                 read only\n"
+    "  -o nonempty           mount also over a directory that is not empty; what is in it is hidden\n"
     "  -o allow_other        let other users in, as the modes of the files say\n"
     "and those of mount(8) and mount.fuse3(8). Unmount with: fusermount3 -u MOUNTPOINT\n";
 
@@ -190,6 +191,10 @@ static int read_option(struct options *o, const char *option, struct err *err) {
     }
     if (strcmp(option, "assert_format") == 0) {
         o->engine.assert_format = true;
+        return 0;
+    }
+    if (strcmp(option, "nonempty") == 0) {
+        o->nonempty = true;
         return 0;
     }
     if (strcmp(option, "ro") == 0) {

@@ -16,6 +16,7 @@ struct options {
     bool foreground;          /* -f; -d means it too */
     bool help, version;       /* asked for; nothing else is set */
     bool shared;              /* allow_other or allow_root */
+    bool nonempty;            /* mount also over a directory that is not empty */
     int loglevel;             /* priorities of syslog(3) up to this one are shown */
     struct options_kafka kafka;
     struct store_options engine;

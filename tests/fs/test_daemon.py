@@ -250,6 +250,70 @@ def test_a_dead_mount_in_the_way_is_told(daemons):
     daemon.start()
 
 
+def test_a_mountpoint_that_is_not_empty_is_refused(daemons):
+    """Somebody wrote to `commands` while nothing was mounted there."""
+    daemon = daemons()
+    os.makedirs(daemon.mnt)
+    with open(os.path.join(daemon.mnt, "commands"), "wb") as f:
+        f.write(command(aggregate="order/1"))
+    said = daemon.refused()
+    assert f"{daemon.mnt}: is not empty: a mount would hide what is in it (-o nonempty mounts all the same)" in said.err
+    assert not os.path.exists(daemon.store), "nothing was made"
+    daemon.options = ["nonempty", "noatime"]
+    daemon.start()
+    assert daemon.read("commands") != command(aggregate="order/1")
+    daemon.append("", command(aggregate="order/1"))
+    daemon.stop()
+    os.remove(os.path.join(daemon.mnt, "commands"))
+    daemon.options = []
+    assert daemon.start().version("order/1") == 1
+
+
+def test_a_mountpoint_with_lost_and_found_is_empty(daemons):
+    daemon = daemons()
+    os.makedirs(os.path.join(daemon.mnt, "lost+found"))
+    daemon.start()
+
+
+def test_a_mountpoint_that_may_not_be_read_is_mounted_over(place):
+    lib.need_root()
+    lib.need("setpriv")
+    store, mnt = os.path.join(place, "store"), os.path.join(place, "mnt")
+    for path in place, store, mnt:
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, 65534, 65534)
+    with open(os.path.join(mnt, "kept"), "w"):
+        pass
+    os.chmod(mnt, 0o300)
+    done = lib.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lib.esfs(), store, mnt], cwd="/")
+    if "/dev/fuse" in done.err:
+        pytest.skip(f"others may not mount here: {done.err}")
+    assert done.rc == 0, done
+    pid = pid_of(store)
+    assert is_mounted(mnt)
+    assert lib.run(["umount", mnt]).rc == 0
+    wait_for_process_end(pid)
+
+
+def test_an_immutable_mountpoint_takes_no_files_and_is_mounted_over(daemons):
+    lib.need_root()
+    lib.need("chattr")
+    daemon = daemons()
+    os.makedirs(daemon.mnt)
+    done = lib.run(["chattr", "+i", daemon.mnt])
+    if done.rc != 0:
+        pytest.skip(f"the file system has no such attribute: {done.err}")
+    try:
+        daemon.fails("""echo '{"type":"A","aggregate":"order/1"}' > commands""", "not permitted")
+        daemon.start()
+        daemon.append("", command(aggregate="order/1"))
+        assert daemon.version("order/1") == 1
+        daemon.stop()
+    finally:
+        daemon.kill9()
+        assert lib.run(["chattr", "-i", daemon.mnt]).rc == 0
+
+
 def test_ro_needs_a_store_and_writes_nothing(daemons):
     daemon = daemons(options=["ro"])
     assert "No such file" in daemon.refused().err
@@ -365,7 +429,8 @@ def as_installed(place, script):
 
 @pytest.mark.parametrize("how", [
     "mount -t fuse.esfs {store} {mnt} -o durability=os,noatime", "mount -t fuse esfs#{store} {mnt} -o durability=os",
-    "mount.fuse3 {store} {mnt} -t esfs -o rw,durability=os,_netdev", "mount.fuse3 esfs#{store} {mnt} -o durability=os"
+    "mount.fuse3 {store} {mnt} -t esfs -o rw,durability=os,_netdev", "mount.fuse3 esfs#{store} {mnt} -o durability=os",
+    "touch {mnt}/x; mount.fuse3 {store} {mnt} -t esfs -o durability=os,nonempty"
 ])
 def test_mount_8_and_mount_fuse3_call_it(place, how):
     assert as_installed(place, how) == ["fuse.esfs", "1", "os"]
