@@ -7,7 +7,7 @@
 
 enum outcome {
     OUTCOME_OK = 0,
-    OUTCOME_MALFORMED,      /* not JSON, or cut off at close: EBADMSG */
+    OUTCOME_MALFORMED,      /* not JSON that may be a command, or cut off at close: EBADMSG */
     OUTCOME_INVALID,        /* JSON, but not a command: EINVAL */
     OUTCOME_CONFLICT,       /* expectedVersion does not hold: ESTALE */
     OUTCOME_ID_REUSED,      /* command id known with other content: EEXIST */

@@ -132,6 +132,14 @@ static enum outcome shape_refuse(struct turn *t, enum outcome outcome, const cha
     return outcome;
 }
 
+/* json_scan() has not gone on: at the first byte, or at a bracket too many. */
+static enum outcome scan_refuse(struct turn *t) {
+    if (t->scan.depth > JSON_DEPTH_MAX)
+        return refusal_set(&t->shape, OUTCOME_MALFORMED, "not JSON: it is nested more than %d deep", JSON_DEPTH_MAX);
+    return refusal_set(&t->shape, OUTCOME_MALFORMED,
+                       "a command is an object, a transaction an array of objects: this is neither");
+}
+
 /* Adds the value at start..end. OUTCOME_OK, or why not, in t->shape. */
 static enum outcome turn_add(struct turn *t, struct json_parser *parser, const struct caller *caller, size_t start,
                              size_t end) {
@@ -183,7 +191,7 @@ static void turn_parse(struct turn *t, struct json_parser *parser, const struct 
         at += n > 0 ? (size_t)n : 0;
         inside = true;
         if (n < 0)
-            o = shape_refuse(t, OUTCOME_MALFORMED, "not JSON: a command is an object, a transaction an array of them");
+            o = scan_refuse(t);
         else if (at - start > max)
             o = shape_refuse(t, OUTCOME_TOO_LARGE, "the command is larger than max_command");
         else if (!complete)

@@ -200,6 +200,27 @@ def test_one_write_is_refused(known, name):
     assert told["detail"] == results[0]["detail"]
 
 
+@pytest.mark.parametrize("text", [b"5\n", b'"hello"\n', b"true\n", b"hello\n", b"}\n"])
+def test_what_is_neither_object_nor_array_is_told_what_is_meant(known, text):
+    with known.commands("order/1") as c:
+        assert write_once(c, text) == "EBADMSG"
+        assert c.results()[0]["detail"] == "a command is an object, a transaction an array of objects: this is neither"
+
+
+def test_what_is_nested_too_deep_is_told_so(known):
+    with known.commands("order/1") as c:
+        assert write_once(c, nested(10_000)) == "EBADMSG"
+        assert c.results()[0]["detail"] == "not JSON: it is nested more than 512 deep"
+
+
+def test_a_member_given_twice_is_malformed(known):
+    for text in REFUSED["a member twice"][0], REFUSED["a member of data twice"][0]:
+        with known.commands("order/1") as c:
+            assert write_once(c, text) == "EBADMSG"
+            told = c.results()[0]
+        assert (told["error"], told["detail"]) == ("malformed", "not JSON: an object has the same member twice")
+
+
 @pytest.mark.parametrize("text, error", [
     (command(), "EINVAL"),
     (command(aggregate="order"), "EINVAL"),
