@@ -154,8 +154,8 @@ int domain_event_check(const struct domain *d, const struct str *types, size_t n
 const struct domain_schema *domain_schema(const struct domain *d, struct str type, bool of_command, struct str name,
                                           uint32_t version);
 
-/* What a lint would say beyond what domain_load() refuses (schemas without an event, events nobody evolves, libraries
- * nobody requires), a line each. 0 or -ENOMEM. */
+/* What a lint would say beyond what domain_load() refuses (files nobody reads, schemas without an event, events nobody
+ * evolves, libraries nobody requires), a line each. 0 or -ENOMEM. */
 int domain_lint(const struct domain *d, struct buf *out);
 
 /* --- vms: the handlers of a domain in one Lua state */

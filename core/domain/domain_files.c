@@ -170,9 +170,8 @@ static bool name_has_end(const char *name, const char *end, struct str *stem) {
 
 /* Neither read nor wrong, but worth a word, unless it is plainly for people. */
 static int entry_pass(struct walk *w, const struct entry *e, const char *ending) {
-    struct str stem;
     char shown[DOMAIN_SHOWN];
-    if (name_has_end(e->name, ".md", &stem) || !strncmp(e->name, "README", 6))
+    if (domain_is_for_people(e->name))
         return 0;
     buf_printf(&w->files->unread, "%s: is not read: its name does not end in %s\n",
                domain_shown(str_of(e->path), shown), ending);

@@ -72,7 +72,7 @@ static void kafka_lint(const struct domain_kafka *k, struct buf *out) {
 
 int domain_lint(const struct domain *d, struct buf *out) {
     const struct domain_files *files = &d->own->files;
-    int r = 0;
+    int r = domain_unread_lint(d, out);
     buf_put_str(out, buf_str(&files->unread));
     for (size_t i = 0; i < d->n_schemas; i++)
         schema_lint(d, d->schemas[i], out);

@@ -51,8 +51,14 @@ struct domain_files {
 /* Reads aggregates/, lib/, schemas/, views/, queries/ and kafka.lua; texts and names live in the arena. Errors as
  * domain_load(). */
 int domain_files_read(struct domain_files *out, const char *directory, struct arena *arena, struct err *err);
+/* A file that nobody reads and nobody would miss: README, LICENSE, anything.md. */
+bool domain_is_for_people(const char *name);
 struct domain_file *domain_file_find(const struct domain_files *files, enum domain_file_kind kind, struct str type,
                                      struct str name, uint32_t version);
+
+/* Looks at the directory again: a line for each name at its top, and in tests/, that nobody reads, with the one that
+ * was probably meant. 0 or -ENOMEM. */
+int domain_unread_lint(const struct domain *d, struct buf *out);
 
 /* --- the domain */
 

@@ -417,10 +417,14 @@ static void assert_lint(struct lib_domain *l, const char *want) {
     "order/OrderPlaced: upcast gap: from version 1 to version 9, with no schema of what is in between, upcast[2] is "  \
     "missing: add it to aggregates/order.lua, or the schema to schemas/order/\n"
 
+#define LINT_SAGAS                                                                                                     \
+    "sagas/: is not read: a domain has aggregates/, lib/, queries/, schemas/, tests/, views/ and kafka.lua\n"
+
 static void lint_says_what_looks_forgotten(void **state) {
     struct lib_domain *l = *state;
-    assert_lint(l, "aggregates/order.lua: events.Cancelled: nobody evolves it: it never changes a state\n" LINT_GAP
-                   "lib/alone.lua: a library that nobody requires\n");
+    assert_lint(l, LINT_SAGAS
+                "aggregates/order.lua: events.Cancelled: nobody evolves it: it never changes a state\n" LINT_GAP
+                "lib/alone.lua: a library that nobody requires\n");
     lib_domain_remove(l, "lib/alone.lua");
     lib_domain_remove(l, "schemas/order/OrderPlaced.1.json");
     lib_domain_put(l, "aggregates/order.lua", "return { events = { OrderPlaced = { schema = \"OrderPlaced.10\" } } }");
@@ -429,11 +433,45 @@ static void lint_says_what_looks_forgotten(void **state) {
     lib_domain_put(l, "schemas/order/Gone.1.json", "{}");
     lib_domain_put(l, "schemas/order/OrderPlaced.9.json", "{\"type\":\"object\",\"required\":[\"total\",\"n\"]}");
     lib_domain_put(l, "schemas/order/notes.txt", "notes");
-    assert_lint(l, "schemas/order/notes.txt: is not read: its name does not end in .json\n"
-                   "schemas/order/Gone.1.json: a schema without an event: aggregates/order.lua declares no Gone\n"
-                   "schemas/order/commands/PlaceOrder.1.json: a schema without a command: aggregates/order.lua "
-                   "declares no PlaceOrder\n"
-                   "aggregates/order.lua: events.OrderPlaced: nobody evolves it: it never changes a state\n");
+    assert_lint(l, LINT_SAGAS
+                "schemas/order/notes.txt: is not read: its name does not end in .json\n"
+                "schemas/order/Gone.1.json: a schema without an event: aggregates/order.lua declares no Gone\n"
+                "schemas/order/commands/PlaceOrder.1.json: a schema without a command: aggregates/order.lua "
+                "declares no PlaceOrder\n"
+                "aggregates/order.lua: events.OrderPlaced: nobody evolves it: it never changes a state\n");
+}
+
+static void lint_says_what_nobody_reads(void **state) {
+    struct lib_domain *l = *state;
+    struct lib_domain other = {0};
+    static const char *const names[] = {
+        "README",        "LICENSE.txt",    "Makefile",          "notes.md",   ".hidden/x.lua",
+        "tests/a.lua",   "tests/README",   "tests/.b.txt",      "view/x.lua", "querys/x.lua",
+        "schema/x.json", "Lib/x.lua",      "projections/x.lua", "kafk.lua",   "view.lua",
+        "order.lua",     "tests/book.txt", "tests/more/x.lua"};
+    snprintf(other.dir, sizeof other.dir, "%s", l->dir);
+    strcat(other.dir, "/.git");
+    lib_domain_put(&other, "aggregates/order.lua", "return {}");
+    assert_lint(&other, "");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        lib_domain_put(&other, names[i], "");
+    const char *there_are = ": is not read: a domain has aggregates/, lib/, queries/, schemas/, tests/, views/ and "
+                            "kafka.lua\n";
+    char want[2048];
+    snprintf(want, sizeof want,
+             "Lib/: is not read; did you mean lib/?\n"
+             "kafk.lua: is not read; did you mean kafka.lua?\n"
+             "order.lua%s"
+             "projections/%s"
+             "querys/: is not read; did you mean queries/?\n"
+             "schema/: is not read; did you mean schemas/?\n"
+             "view/: is not read; did you mean views/?\n"
+             "view.lua: is not read; did you mean views/?\n"
+             "tests/book.txt: is not read: its name does not end in .lua\n"
+             "tests/more/: is not read: tests lie in tests/ itself\n",
+             there_are, there_are);
+    assert_lint(&other, want);
+    domain_unref(other.d);
 }
 
 static void a_directory_without_definitions_has_no_types(void **state) {
@@ -619,6 +657,7 @@ int main(void) {
         TEST(links_to_files_are_followed),
         TEST(huge_files_and_crowds_are_refused),
         TEST(lint_says_what_looks_forgotten),
+        TEST(lint_says_what_nobody_reads),
         TEST(a_directory_without_definitions_has_no_types),
         TEST(lint_proves_versions),
         TEST(vms_have_the_handlers_in_their_places),
