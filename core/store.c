@@ -216,6 +216,9 @@ static int open_db(struct store *s, struct err *err) {
                  database_reserve(s) >> 20);
         store_tell(s, LOG_WARNING, s->read_only);
     }
+    struct err torn;
+    if (home_head_is_torn(s->home, &torn))
+        store_tell(s, LOG_WARNING, torn.text);
     int r = db_open(&s->db, home_db_path(s->home), &options, err);
     if (r == 0)
         r = index_open(&s->index, s->db, home_id(s->home), options.read_only, err);

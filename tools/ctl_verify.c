@@ -80,6 +80,8 @@ int verify_main(int argc, char **argv) {
     struct offline o;
     if (offline_open(&o, argv[1], true, &err) < 0)
         return ctl_fail(argv[0], err.text);
+    if (home_head_is_torn(o.home, &err))
+        fprintf(stderr, "note: %s\n", err.text);
     int status = store_verify(&o, argv[1]);
     offline_close(&o);
     return status;

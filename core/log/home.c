@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct home {
     bool fresh, read_only;
     uint8_t id[16];
     struct home_head noted;
+    const char *torn; /* which slot did not hold; NULL: both did */
 
     pthread_mutex_t noting; /* of what follows */
     struct home_head last;  /* that was noted */
@@ -55,6 +57,7 @@ static int head_read(struct home *h, struct err *err) {
     if (!has_a && !has_b)
         return err_set(err, EUCLEAN, "%s/head: damaged, or not of the store that `format` names", h->path);
     bool second = has_b && (!has_a || b.block >= a.block);
+    h->torn = !has_a ? "first" : !has_b ? "second" : NULL;
     h->noted = h->last = second ? b : a;
     h->slot = !second;
     return 0;
@@ -86,6 +89,15 @@ int home_note_head(struct home *h, const struct home_head *head, bool sync) {
 
 void home_head(const struct home *h, struct home_head *out) {
     *out = h->noted;
+}
+
+bool home_head_is_torn(const struct home *h, struct err *words) {
+    if (h->torn)
+        err_set(words, EUCLEAN,
+                "%s/head: its %s half does not hold, as after a power cut: a log that was cut short after position "
+                "%016" PRIx64 " might not be noticed",
+                h->path, h->torn, h->noted.position);
+    return h->torn != NULL;
 }
 
 /* --- format */

@@ -49,5 +49,8 @@ struct home_head {
 };
 int home_note_head(struct home *h, const struct home_head *head, bool sync);
 void home_head(const struct home *h, struct home_head *out); /* as it was when the home was opened */
+/* Whether one of the two slots did not hold when the home was opened, in words: a power cut may leave that, and the
+ * other one counts, which may be of an earlier block. */
+bool home_head_is_torn(const struct home *h, struct err *words);
 
 #endif

@@ -247,6 +247,23 @@ def test_a_refused_store_is_refused_again_and_whole_after_the_repair(killed, pla
     assert daemon.start().read("log.ndjson") == killed.log
 
 
+@pytest.mark.parametrize("offset, half", [(19, "first"), (32 + 19, "second")])
+def test_a_torn_half_of_the_head_is_noted(stopped, place, daemons, offset, half):
+    """By verify, which finds the store sound, and by the mount, which writes it anew."""
+    store = stopped.copy(place)
+    flip(os.path.join(store, "head"), offset, 0)
+    noted = rf"/head: its {half} half does not hold.* cut short after position [0-9a-f]{{16}} might not be noticed"
+    done = verify(store)
+    assert done.rc == 0 and "sound" in done.out and re.search("note: .*" + noted, done.err), done
+    daemon = daemons(store=store).start()
+    assert daemon.read("log.ndjson") == stopped.log
+    assert re.search(noted, daemon.log()), daemon.log()
+    daemon.append("", command(aggregate="order/1"))
+    daemon.stop()
+    done = verify(store)
+    assert done.rc == 0 and done.err == "", done
+
+
 # --- files cut, emptied, missing, swapped
 
 def needed(store, name, keep):
