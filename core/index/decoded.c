@@ -14,8 +14,8 @@ struct decoding {
 };
 
 static int decoding_failed(const struct decoding *in, const char *why) {
-    return err_set(in->err, EBADMSG, "block %llu (after position %llu): %s", (unsigned long long)in->before->block + 1,
-                   (unsigned long long)in->head.position, why);
+    return err_set(in->err, EBADMSG, "block %llu (after position %016llx): %s",
+                   (unsigned long long)in->before->block + 1, (unsigned long long)in->head.position, why);
 }
 
 static int event_decode(struct decoding *in, const struct record *r, const char **at, struct event *e, uint32_t i) {

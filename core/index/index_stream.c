@@ -346,7 +346,7 @@ int index_chunk_of(struct index *ix, uint64_t position, struct index_chunk *out,
         return past ? INDEX_NONE : 0;
     int r = chunk_older(ix, position, out, err);
     if (r == DB_NOT_FOUND)
-        return err_set(err, EUCLEAN, "the index lacks position %llu: make it again from the log",
+        return err_set(err, EUCLEAN, "the index lacks position %016llx: make it again from the log",
                        (unsigned long long)position);
     return r;
 }

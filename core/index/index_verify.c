@@ -45,7 +45,7 @@ bool verify_note(struct verification *v, uint64_t position, uint64_t block, uint
 
 int verify_fault(struct verification *v, uint64_t position, uint64_t aggregate, const char *why) {
     if (verify_note(v, position, v->head.block, aggregate))
-        err_set(v->err, EUCLEAN, "position %llu%s%s: the index is damaged: %s", (unsigned long long)position,
+        err_set(v->err, EUCLEAN, "position %016llx%s%s: the index is damaged: %s", (unsigned long long)position,
                 v->damage->aggregate[0] ? ", aggregate " : "", v->damage->aggregate, why);
     return INDEX_DAMAGED;
 }
@@ -153,7 +153,7 @@ static int log_verify(struct verification *v) {
         return r;
     if (v->family.head.block <= v->head.block)
         return 0;
-    err_set(v->err, EUCLEAN, "the log ends at position %llu, before position %llu, which was indexed",
+    err_set(v->err, EUCLEAN, "the log ends at position %016llx, before position %016llx, which was indexed",
             (unsigned long long)v->head.position, (unsigned long long)v->family.head.position);
     struct err words = v->err ? *v->err : (struct err){0};
     r = log_damaged(v, 0, v->head.position);

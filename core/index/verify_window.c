@@ -58,7 +58,7 @@ static void key_damaged(struct verification *v, struct str key, struct str value
     if (!verify_note(v, position, verify_open_window(v)->after.head.block, aggregate))
         return;
     family_damaged(key, &named);
-    err_set(v->err, EUCLEAN, "position %llu%s%s: %s (%s)", (unsigned long long)position,
+    err_set(v->err, EUCLEAN, "position %016llx%s%s: %s (%s)", (unsigned long long)position,
             v->damage->aggregate[0] ? ", aggregate " : "", v->damage->aggregate, named.text, why);
 }
 

@@ -10,7 +10,7 @@
 enum { SEEN_STREAM, SEEN_ID, SEEN_NAME, SEEN_SCHEMA, SEEN_SKIP };
 
 static int contradicts(const struct decoded_record *r, const char *why, struct err *err) {
-    return err_set(err, EBADMSG, "aggregate %llu, position %llu: %s", (unsigned long long)r->aggregate,
+    return err_set(err, EBADMSG, "aggregate %llu, position %016llx: %s", (unsigned long long)r->aggregate,
                    (unsigned long long)r->position, why);
 }
 
@@ -140,7 +140,7 @@ static int skip_check(struct window *w, const struct skips *skips, const struct 
     uint64_t hash = digest_table(skip->follower.p, skip->follower.n) ^ table_hash_number(skip->position);
     if (!skips_find(skips, skip->follower, skip->position) && !seen_find(&w->seen, d, hash, &d->records[i], SEEN_SKIP))
         return seen_note(&w->seen, NULL, hash, i, SEEN_SKIP);
-    return err_set(err, EBADMSG, "%.*s: position %llu is passed over twice", (int)skip->follower.n, skip->follower.p,
+    return err_set(err, EBADMSG, "%.*s: position %016llx is passed over twice", (int)skip->follower.n, skip->follower.p,
                    (unsigned long long)skip->position);
 }
 

@@ -18,7 +18,7 @@ struct replay {
 };
 
 static int replay_failed(const struct replay *r, const char *why, struct err *err) {
-    return err_set(err, EUCLEAN, "the log is damaged after position %llu (block %llu): %s",
+    return err_set(err, EUCLEAN, "the log is damaged after position %016llx (block %llu): %s",
                    (unsigned long long)r->position, (unsigned long long)r->block, why);
 }
 
@@ -113,7 +113,7 @@ static int replay_resume(struct replay *r, const struct meta *from, struct err *
     struct chunk c;
     if (r->state == DB_NOT_FOUND || chunk_open(&c, r->pair.value, NULL) < 0 || !c.header.first ||
         c.header.block != from->head.block)
-        return err_set(err, EUCLEAN, "the log lacks block %llu (position %llu), which was indexed: it was cut short",
+        return err_set(err, EUCLEAN, "the log lacks block %llu (position %016llx), which was indexed: it was cut short",
                        block, position);
     memcpy(r->link, c.previous, DIGEST_CHAIN);
     r->block = from->head.block - 1;
@@ -123,7 +123,7 @@ static int replay_resume(struct replay *r, const struct meta *from, struct err *
     if (e < 0)
         return e;
     if (r->position != from->head.position || memcmp(again.link, from->head.link, DIGEST_CHAIN) != 0)
-        return err_set(err, EUCLEAN, "block %llu (position %llu) is not the one that was indexed", block, position);
+        return err_set(err, EUCLEAN, "block %llu (position %016llx) is not the one that was indexed", block, position);
     return 0;
 }
 

@@ -672,7 +672,7 @@ enum outcome decide_skip(struct decider *d, struct job *job) {
     if (fault)
         return refuse(job, OUTCOME_INVALID, "the follower %s", fault);
     if (!job->type_no)
-        return refuse(job, OUTCOME_NOT_FOUND, "no event has position %llu", (unsigned long long)job->position);
+        return refuse(job, OUTCOME_NOT_FOUND, "no event has position %016llx", (unsigned long long)job->position);
     if (index_skip_find(d->index, job->follower, job->position) == 0)
         return OUTCOME_OK;
     const struct record r = {.kind = RECORD_SKIP,

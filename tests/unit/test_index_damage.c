@@ -1,6 +1,16 @@
 /* The index against logs and families that are not as they were written. */
 #include "lib_index.h"
 
+/* Positions have 16 hexadecimal digits, as everywhere. */
+static void assert_positions(const char *words) {
+    static const char name[] = "position ";
+    for (const char *at = words; (at = strstr(at, name));) {
+        at += sizeof name - 1;
+        if (strspn(at, "0123456789abcdef") != 16)
+            fail_msg("%s", words);
+    }
+}
+
 static void assert_not_opened(struct story *s, const char *words) {
     struct index *ix = NULL;
     struct err err = {0};
@@ -8,6 +18,7 @@ static void assert_not_opened(struct story *s, const char *words) {
     assert_int_equal(err.code, EUCLEAN);
     if (!strstr(err.text, words))
         fail_msg("%s", err.text);
+    assert_positions(err.text);
 }
 
 static void assert_damage(struct story *s, uint64_t position, const char *aggregate) {
@@ -15,6 +26,7 @@ static void assert_damage(struct story *s, uint64_t position, const char *aggreg
     struct err err = {0};
     assert_int_equal(index_verify_sized(s->db, story_store_id, &small, &damage, &err), INDEX_DAMAGED);
     assert_true(err.text[0]);
+    assert_positions(err.text);
     assert_int_equal(damage.position, position);
     assert_string_equal(damage.aggregate, aggregate);
 }
@@ -423,7 +435,7 @@ static void a_skip_that_comes_twice_is_damage(void **state) {
         assert_int_equal(index_settle(ix, NULL), 0);
         assert_true(index_family_position(ix) > 0);
         assert_int_equal(skip_twice(ix, &s, &err), -EBADMSG);
-        assert_string_equal(err.text, "views/a: position 2 is passed over twice");
+        assert_string_equal(err.text, "views/a: position 0000000000000002 is passed over twice");
         index_close(ix);
         assert_not_opened(&s, "twice");
         assert_damage(&s, s.n_events + 1, "");

@@ -532,7 +532,7 @@ enum mistake { GAP, OFFSET, ID, NAME, NAME_AGAIN, END, VERSION, SCHEMA, SKIP, MI
 static const char *const mistake_words[] = {
     "does not follow", "does not follow",         "id comes twice",
     "another one's",   "another one's",           "end comes twice",
-    "another version", "event Event comes twice", "views/a: position 2 is passed over twice",
+    "another version", "event Event comes twice", "views/a: position 0000000000000002 is passed over twice",
 };
 
 /* What makes the mistake possible: aggregates 1 and 2 with events and an id, 3 and 4 without. */
