@@ -56,8 +56,8 @@ static int check_fresh(struct fresh_event *e, struct script_fault *fault) {
     int r = schema_check(e->definition->schema->compiled, e->tree, &why);
     if (r != SCHEMA_VIOLATED)
         return r;
-    return fold_fault(fault, 0, "the upcast's %.*s violates its schema %u: %s: %s (%s)", (int)e->type.n, e->type.p,
-                      e->definition->version, why.instance, why.text, why.keyword);
+    return fold_fault(fault, 0, "the upcast's %.*s violates schema %u of its data: data%s %s (%s)", (int)e->type.n,
+                      e->type.p, e->definition->version, why.instance, why.text, why.keyword);
 }
 
 static int chain_step(struct chain *c, struct fresh_event e, uint32_t version, bool changed, unsigned depth,

@@ -381,11 +381,14 @@ BROKEN = 'upcast = { [1] = function(d)\n  if d.n == 13 then error("no luck with 
 
 @pytest.mark.parametrize("upcast,words", [
     (BROKEN, ["no luck with 13", "order.lua"]),
-    ('upcast = { [1] = function(d) if d.n == 13 then d.n = "x" end return d end }', ["/n", "type"]),
+    ('upcast = { [1] = function(d) if d.n == 13 then d.n = "x" end return d end }',
+     ["the upcast's E violates schema 2 of its data: data/n is not a number (type)"]),
+    ('upcast = { [1] = function(d) if d.n == 13 then return { m = d.n } end return d end }',
+     ["the upcast's E violates schema 2 of its data: data lacks the member n (required)"]),
     ('upcast = { [1] = function(d) if d.n == 13 then return event("None", d) end return d end }', ["None"]),
     ('upcast = { [1] = function(d) if d.n == 13 then return 7 end return d end }', ["returned a number"]),
     ('upcast = { [1] = function(d) if d.n == 13 then while true do end end return d end }', ["order.lua"]),
-], ids=["error", "violates", "undeclared", "rubbish", "loops"])
+], ids=["error", "violates", "lacks", "undeclared", "rubbish", "loops"])
 def test_an_upcast_that_fails_harms_the_readers_of_its_aggregate_only(shop, upcast, words):
     for name in ("good", "bad", "other"):
         for n in (1, 2, 13 if name == "bad" else 3, 4):
