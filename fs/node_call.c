@@ -105,6 +105,13 @@ static size_t skip_space(const char *bytes, size_t n) {
     return i;
 }
 
+static size_t space_behind(const char *bytes, size_t n) {
+    size_t i = 0;
+    while (i < n && is_space(bytes[n - i - 1]))
+        i++;
+    return i;
+}
+
 /* Looks where the object that was begun ends in new bytes. How many of them are taken, white space before and behind
  * it included; *complete: with them it is whole, and the first *end of them belong to it. A negative errno otherwise.
  */
@@ -153,6 +160,11 @@ static ssize_t call_take(struct call *c, const char *bytes, size_t n, struct buf
     if (c->refused)
         return c->refused;
     ssize_t taken = call_scan(c, bytes, n, &end, &scan, complete);
+    if (taken == -EBADMSG) { /* for the queries to refuse, as they do what else is no object: with a reason */
+        *complete = true;
+        end = n - space_behind(bytes, n);
+        taken = (ssize_t)n;
+    }
     if (taken < 0)
         return call_refuse(c, (int)taken);
     if (*complete) {

@@ -171,16 +171,18 @@ def test_a_refusal_has_its_reason(shop):
     assert lib.error_of(os.stat, os.fsencode(shop.path("queries/big/customer=")) + b"\xff.json") == "EINVAL"
     assert "not UTF-8" in refusals(shop)[-1]["detail"] and refusals(shop)[-1]["name"] is None
     fd = calling(shop)
-    for text, code, words in ((b'{"customer":7}', "EINVAL", "customer"), (b"[1]\n", "EBADMSG", "no JSON object")):
+    for text, code, words in ((b'{"customer":7}', "EINVAL", "customer"), (b"[1]\n", "EBADMSG", "no JSON object"),
+                              (b"hello\n", "EBADMSG", "no JSON: "), (b"17\n", "EBADMSG", "no JSON object"),
+                              (b"[" * 600 + b"\n", "EBADMSG", "no JSON: ")):
         assert lib.error_of(os.write, fd, text) == code
         assert refusals(shop)[-1]["errno"] == code and words in refusals(shop)[-1]["detail"]
-        assert refusals(shop)[-1]["params"] == text.decode().strip()
+        assert refusals(shop)[-1]["params"] == text.decode().strip()[:256]
     os.close(fd)
-    assert len(refusals(shop)) == 5 and refusals(shop, "slow") == [] and errors(shop) == []
+    assert len(refusals(shop)) == 8 and refusals(shop, "slow") == [] and errors(shop) == []
     assert lib.error_of(os.unlink, shop.path("queries/big/.rejections.ndjson")) == "EPERM"
     shop.domain.edit("queries/big.lua", "v.total or null", "-v.total or null")
     assert reload(shop) is None
-    assert len(refusals(shop)) == 5
+    assert len(refusals(shop)) == 8
 
 
 def test_refusals_are_bounded(shop):
@@ -341,6 +343,12 @@ def test_what_is_refused_in_pieces_stays_refused(shop):
     assert os.write(fd, b'{"customer"') == 11
     for text in (b":7}", b'{"customer":"alice"}', b"\n"):
         assert lib.error_of(os.write, fd, text) == "EINVAL"
+    os.close(fd)
+    fd = calling(shop)
+    assert os.write(fd, b'{"customer":') == 12
+    for text in (b"[" * 600, b'"alice"}'):
+        assert lib.error_of(os.write, fd, text) == "EBADMSG"
+    assert [line["params"][:13] for line in refusals(shop)] == ['{"customer":7', '{"customer":[']
     os.close(fd)
 
 
