@@ -57,7 +57,7 @@ static void made_show_apart(const struct rehearsal_result *result, struct buf *o
 
 static int expected_show(struct words *w, script_value list, struct buf *out, struct script_fault *fault) {
     int64_t n = script_length(w->s, list);
-    int rc = 0;
+    int rc = words_list(w, list, "what is expected", fault);
     buf_put_char(out, '[');
     for (int64_t i = 1; rc == 0 && i <= n; i++) {
         struct reading r;

@@ -131,7 +131,7 @@ int words_give(struct words *w, struct str aggregate, const struct rehearsed_eve
 
 static int given_list(struct words *w, script_value list, struct str aggregate, struct script_fault *fault) {
     int64_t n = script_length(w->s, list);
-    int rc = 0;
+    int rc = words_list(w, list, "what is given", fault);
     for (int64_t i = 1; rc == 0 && i <= n; i++) {
         struct reading r;
         script_value item = script_item(w->s, list, i);

@@ -90,6 +90,8 @@ struct str words_text(struct words *w, script_value v); /* a copy; p is NULL whe
 bool words_time(struct str text, uint64_t *out);        /* false when it is none */
 bool words_is_uint32(struct words *w, script_value v);
 bool words_is_empty(struct words *w, script_value v); /* a table without members */
+/* A list has items and no gaps, and nothing else, which nobody would look at. */
+int words_list(struct words *w, script_value list, const char *what, struct script_fault *fault);
 
 script_native word_event, word_given, word_when, word_expect, word_expect_rejected, word_expect_error,
     word_expect_state, word_expect_view, word_expect_no_view, word_expect_query, word_expect_query_error,

@@ -101,13 +101,13 @@ static int message_read(struct telling *t, script_value item) {
 static int messages_read(struct words *w, script_value list, struct message **out, size_t *n,
                          struct script_fault *fault) {
     bool is_list = script_kind(w->s, list) == SCRIPT_ARRAY;
-    int rc = 0;
     if (!is_list && !words_is_empty(w, list))
         return words_fail(w, fault, "expect_published takes a list of messages: { " EXAMPLE ", ... }");
     *n = is_list ? (size_t)script_length(w->s, list) : 0;
     *out = arena_alloc(&w->arena, (*n + 1) * sizeof **out);
     if (!*out)
         return -ENOMEM;
+    int rc = words_list(w, list, "what is published", fault);
     for (size_t i = 0; rc == 0 && i < *n; i++) {
         struct telling t = {w, &(*out)[i], fault};
         script_value item = script_item(w->s, list, (int64_t)i + 1);

@@ -83,7 +83,9 @@ static int names_expected(struct words *w, script_value list, struct buf *out, s
         return -ENOMEM;
     if (!is_list && !words_is_empty(w, list))
         return words_fail(w, fault, "what is in a directory of an index is a list: { \"1001\", \"1002\" }");
-    int rc = names_read(w, list, names, n, fault);
+    int rc = words_list(w, list, "what is in a directory", fault);
+    if (rc == 0)
+        rc = names_read(w, list, names, n, fault);
     if (rc != 0)
         return rc;
     qsort(names, n, sizeof *names, name_order);

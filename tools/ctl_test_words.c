@@ -4,6 +4,7 @@
 #include "ctl_test_diff.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -142,6 +143,29 @@ bool words_is_empty(struct words *w, script_value v) {
     if (kind == SCRIPT_ARRAY || kind == SCRIPT_OBJECT)
         script_each(w->s, v, count_visit, &members);
     return (kind == SCRIPT_ARRAY || kind == SCRIPT_OBJECT) && members == 0;
+}
+
+struct listing {
+    struct words *w;
+    const char *what;
+    struct script_fault *fault;
+    int64_t n;
+};
+
+static int item_visit(void *arg, struct str key, bool key_is_integer, script_value value) {
+    struct listing *l = arg;
+    char next[24];
+    (void)value;
+    snprintf(next, sizeof next, "%" PRIi64, ++l->n);
+    if (!key_is_integer)
+        return words_fail(l->w, l->fault, "%s is a list, and %.*s in it is none of its items", l->what, (int)key.n,
+                          key.p);
+    return str_eq(key, str_of(next)) ? 0 : words_fail(l->w, l->fault, "%s has no item %s", l->what, next);
+}
+
+int words_list(struct words *w, script_value list, const char *what, struct script_fault *fault) {
+    struct listing l = {.w = w, .what = what, .fault = fault};
+    return script_each(w->s, list, item_visit, &l);
 }
 
 /* --- test */

@@ -143,6 +143,7 @@ def test_expectations_that_make_no_sense(orders):
         ('expect_published { topic = "esfs.order" }', "expect_published takes a list of messages: { { topic = "),
         ("expect_published()", "expect_published takes a list of messages"),
         ("expect_published { 7 }", "a message is " + example),
+        ('expect_published { event("Kept"), key = "1" }', "what is published is a list, and key in it"),
         ("expect_published { { topic = 7 } }", ": topic\n"),
         ('expect_published { { data = {} } }', ": data\n"),
         ("expect_published { { 7 } }", "a message is " + example),
