@@ -140,6 +140,15 @@ static enum outcome scan_refuse(struct turn *t) {
                        "a command is an object, a transaction an array of objects: this is neither");
 }
 
+/* size: 0 when the end of it has not come. */
+static enum outcome size_refuse(struct turn *t, size_t size, size_t max) {
+    if (size)
+        return refusal_set(&t->shape, OUTCOME_TOO_LARGE, "the command has %zu bytes, and max_command allows %zu", size,
+                           max);
+    return refusal_set(&t->shape, OUTCOME_TOO_LARGE, "the command has more than the %zu bytes that max_command allows",
+                       max);
+}
+
 /* Adds the value at start..end. OUTCOME_OK, or why not, in t->shape. */
 static enum outcome turn_add(struct turn *t, struct json_parser *parser, const struct caller *caller, size_t start,
                              size_t end) {
@@ -193,7 +202,7 @@ static void turn_parse(struct turn *t, struct json_parser *parser, const struct 
         if (n < 0)
             o = scan_refuse(t);
         else if (at - start > max)
-            o = shape_refuse(t, OUTCOME_TOO_LARGE, "the command is larger than max_command");
+            o = size_refuse(t, complete ? at - start : 0, max);
         else if (!complete)
             return;
         else if ((o = turn_add(t, parser, caller, start, at)) == OUTCOME_OK)

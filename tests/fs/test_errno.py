@@ -279,6 +279,10 @@ def test_the_limit_is_an_option(known):
     with known.commands("order/1") as c:
         c.write_all(padded(4096) * 3)
         assert write_once(c, padded(4097)) == "EMSGSIZE"
+        assert c.results()[-1]["detail"] == "the command has 4097 bytes, and max_command allows 4096"
+    with known.commands("order/1") as c:
+        assert write_once(c, padded(5000)[:-1]) == "EMSGSIZE"
+        assert c.results()[-1]["detail"] == "the command has more than the 4096 bytes that max_command allows"
     assert known.version("order/1") == 4
 
 
