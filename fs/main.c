@@ -54,6 +54,10 @@ static bool is_in_mountpoint(const struct options *o, const char *path) {
     return strncmp(path, o->mountpoint, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+static const char *place_of(const struct options *o, const char *path) {
+    return strcmp(path, o->mountpoint) == 0 ? "the mountpoint itself" : "below the mountpoint";
+}
+
 /* A mount over another one hides it, and whoever goes on writing there writes into the wrong store. */
 static int check_unmounted(const struct options *o, struct err *err) {
     FILE *mounts = setmntent("/proc/self/mounts", "r");
@@ -98,9 +102,9 @@ static int check_empty(const struct options *o, struct err *err) {
 
 static int check_paths(const struct options *o, struct err *err) {
     if (is_in_mountpoint(o, o->store))
-        return err_set(err, EINVAL, "%s: is below the mountpoint", o->store);
+        return err_set(err, EINVAL, "%s: is %s", o->store, place_of(o, o->store));
     if (o->domain && is_in_mountpoint(o, o->domain))
-        return err_set(err, EINVAL, "domain=%s: is below the mountpoint", o->domain);
+        return err_set(err, EINVAL, "domain=%s: is %s", o->domain, place_of(o, o->domain));
     int r = check_unmounted(o, err);
     return r == 0 && !o->nonempty ? check_empty(o, err) : r;
 }
