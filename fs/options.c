@@ -168,6 +168,20 @@ static int pass_on(struct options *o, const char *option) {
     return r;
 }
 
+/* What is said of an option that was not taken. */
+static int refuse_option(const char *option, struct err *err) {
+    static const char *const names[][2] = {
+        {"durability", "commit|fsync|os"}, {"max_command", "SIZE"}, {"domain", "DIR"},
+        {"snapshot_every", "N"},           {"states", "SIZE"},      {"loglevel", "LEVEL"},
+    };
+    int r = option_bare(option, names, sizeof names / sizeof *names, err);
+    size_t n = strlen(option);
+    for (size_t i = 0; r == OPTION_OTHER && i < sizeof passed / sizeof *passed; i++)
+        if (strncmp(option, passed[i], n) == 0 && strcmp(passed[i] + n, "=") == 0)
+            r = err_set(err, EINVAL, "%s: %s=VALUE is meant", option, option);
+    return r == OPTION_OTHER ? err_set(err, EINVAL, "unknown option: %s", option) : r;
+}
+
 static int read_option(struct options *o, const char *option, struct err *err) {
     const char *value;
     int r = options_kafka_read(&o->kafka, option, err);
@@ -209,7 +223,7 @@ static int read_option(struct options *o, const char *option, struct err *err) {
         return pass_on(o, option);
     if (*option == '\0' || option_in(option, ignored, sizeof ignored / sizeof *ignored))
         return 0;
-    return err_set(err, EINVAL, "unknown option: %s", option);
+    return refuse_option(option, err);
 }
 
 /* A list as in fstab: commas between, a backslash before a comma that belongs to a value. */

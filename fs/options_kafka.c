@@ -78,19 +78,18 @@ const char *option_value(const char *option, const char *name) {
     return strncmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
 }
 
-/* The name alone. */
-static int without_value(const char *option, struct err *err) {
-    static const char *const names[][2] = {
-        {"kafka", "HOST:PORT"},   {"kafka-config", "FILE"}, {"kafka-topic", "NAME"},    {"kafka-mode", "MODE"},
-        {"kafka-filter", "TYPE"}, {"kafka-since", "WHEN"},  {"kafka-flush", "SECONDS"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+int option_bare(const char *option, const char *const names[][2], size_t n, struct err *err) {
+    for (size_t i = 0; i < n; i++)
         if (strcmp(option, names[i][0]) == 0)
             return err_set(err, EINVAL, "%s: %s=%s is meant", option, option, names[i][1]);
     return OPTION_OTHER;
 }
 
 int options_kafka_read(struct options_kafka *o, const char *option, struct err *err) {
+    static const char *const names[][2] = {
+        {"kafka", "HOST:PORT"},   {"kafka-config", "FILE"}, {"kafka-topic", "NAME"},    {"kafka-mode", "MODE"},
+        {"kafka-filter", "TYPE"}, {"kafka-since", "WHEN"},  {"kafka-flush", "SECONDS"},
+    };
     const char *value;
     if ((value = option_value(option, "kafka")))
         return read_brokers(o, value, err);
@@ -106,7 +105,7 @@ int options_kafka_read(struct options_kafka *o, const char *option, struct err *
         return keep(&o->since, "kafka-since", value, err);
     if ((value = option_value(option, "kafka-flush")))
         return read_flush(o, value, err);
-    return without_value(option, err);
+    return option_bare(option, names, sizeof names / sizeof *names, err);
 }
 
 int options_kafka_end(struct options_kafka *o, const struct kafka_options **out, struct err *err) {

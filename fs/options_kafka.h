@@ -17,6 +17,10 @@ enum { OPTION_OTHER = 1 };
 /* The value of NAME=VALUE; NULL when the option has another name. */
 const char *option_value(const char *option, const char *name);
 
+/* A name without a value, of n names with what is meant by their values: -EINVAL in words. OPTION_OTHER when it is none
+ * of these. */
+int option_bare(const char *option, const char *const names[][2], size_t n, struct err *err);
+
 /* One option, as NAME=VALUE. 0; OPTION_OTHER when it is not one of these; or a negative errno, in words for what a
  * person typed wrong. */
 int options_kafka_read(struct options_kafka *o, const char *option, struct err *err);
