@@ -3,6 +3,8 @@
 #ifndef ESFS_CTL_H
 #define ESFS_CTL_H
 
+#include <stdint.h>
+
 enum { CTL_FAILED = 1, CTL_USAGE = 2 };
 
 int verify_main(int argc, char **argv);
@@ -18,5 +20,8 @@ int test_main(int argc, char **argv);
 int ctl_usage(const char *verb, const char *arguments);
 /* Says on stderr what the verb could not do. Returns CTL_FAILED. */
 int ctl_fail(const char *verb, const char *text);
+
+/* What a noun has behind it when there are n of it: "s", or nothing. */
+const char *ctl_plural(uint64_t n);
 
 #endif

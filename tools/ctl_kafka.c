@@ -45,15 +45,19 @@ static int verify_report(const char *path, int r, const struct kafka_verify_resu
     }
     if (r < 0)
         return ctl_fail("kafka", err->text);
-    printf("%s: sound in Kafka up to position %016" PRIx64 ": %" PRIu64 " events", path, v->cursor, v->events);
-    printf(", %" PRIu64 " duplicates, %" PRIu64 " parked", v->duplicates, v->parked);
-    printf(", %" PRIu64 " messages of others\n", v->foreign);
+    printf("%s: sound in Kafka up to position %016" PRIx64 ": %" PRIu64 " event%s", path, v->cursor, v->events,
+           ctl_plural(v->events));
+    printf(", %" PRIu64 " duplicate%s, %" PRIu64 " parked", v->duplicates, ctl_plural(v->duplicates), v->parked);
+    printf(", %" PRIu64 " message%s of others\n", v->foreign, ctl_plural(v->foreign));
     if (v->skipped)
-        printf("%" PRIu64 " events were passed over by hand (parked/skipped): they need not be there\n", v->skipped);
+        printf("%" PRIu64 " event%s passed over by hand (parked/skipped): %s need not be there\n", v->skipped,
+               v->skipped == 1 ? " was" : "s were", v->skipped == 1 ? "it" : "they");
     if (v->earlier)
-        printf("%" PRIu64 " messages may be of an earlier kafka.lua: their bodies were not compared\n", v->earlier);
+        printf("%" PRIu64 " message%s may be of an earlier kafka.lua: bodies were not compared there\n", v->earlier,
+               ctl_plural(v->earlier));
     if (v->moved)
-        printf("%" PRIu64 " aggregates are in more than one partition: partitions were added\n", v->moved);
+        printf("%" PRIu64 " aggregate%s in more than one partition: partitions were added\n", v->moved,
+               v->moved == 1 ? " is" : "s are");
     return 0;
 }
 
@@ -108,7 +112,8 @@ static int seek(int argc, char **argv) {
         return ctl_fail("kafka", err.text);
     printf("%s: the next mount publishes what comes behind position %016" PRIx64 "\n", argv[1], position);
     if (kept + dropped)
-        printf("%" PRIu64 " events stay parked, %" PRIu64 " are published again\n", kept, dropped);
+        printf("%" PRIu64 " event%s parked, %" PRIu64 " to be published again\n", kept, kept == 1 ? " stays" : "s stay",
+               dropped);
     return 0;
 }
 

@@ -28,8 +28,8 @@ static int store_rebuild(struct offline *o, const char *path) {
         return ctl_fail("rebuild", err.text);
     }
     double seconds = seconds_since(&begin);
-    printf("%s: rebuilt from %" PRIu64 " events in %.1f s (%.0f events/s)\n", path, tail.position, seconds,
-           (double)tail.position / seconds);
+    printf("%s: rebuilt from %" PRIu64 " event%s in %.1f s (%.0f events/s)\n", path, tail.position,
+           ctl_plural(tail.position), seconds, (double)tail.position / seconds);
     return 0;
 }
 

@@ -60,7 +60,8 @@ static int tail_check(struct offline *o, const char *path, struct err *err) {
     }
     r = tables_check(o, path, err);
     if (r == 0)
-        printf("%s: sound: %" PRIu64 " events in %" PRIu64 " blocks\n", path, tail.position, tail.block);
+        printf("%s: sound: %" PRIu64 " event%s in %" PRIu64 " block%s\n", path, tail.position,
+               ctl_plural(tail.position), tail.block, ctl_plural(tail.block));
     return r;
 }
 

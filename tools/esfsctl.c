@@ -37,6 +37,10 @@ int ctl_fail(const char *verb, const char *text) {
     return CTL_FAILED;
 }
 
+const char *ctl_plural(uint64_t n) {
+    return n == 1 ? "" : "s";
+}
+
 static void show_usage(FILE *out) {
     fputs("Usage: esfsctl <verb> [<arguments>]\n\nVerbs:\n", out);
     for (size_t i = 0; i < N_VERBS; i++)

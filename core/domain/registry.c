@@ -215,9 +215,9 @@ static int types_check(struct check *c) {
     for (uint32_t no = 0; index_type_after(c->ix, no, &type) == 0; no = type.no)
         if (type.events && type.name.p[0] != '$' && !domain_type(c->d, type.name))
             return err_set(c->err, EINVAL,
-                           "the store holds %" PRIu64 " events of the type %.*s, and %s has no aggregates/%.*s.lua",
-                           type.events, (int)type.name.n, type.name.p, c->d->directory.p, (int)type.name.n,
-                           type.name.p);
+                           "the store holds %" PRIu64 " event%s of the type %.*s, and %s has no aggregates/%.*s.lua",
+                           type.events, type.events == 1 ? "" : "s", (int)type.name.n, type.name.p, c->d->directory.p,
+                           (int)type.name.n, type.name.p);
     return 0;
 }
 

@@ -77,6 +77,13 @@ def test_a_wrong_option_is_named(daemons, option):
     assert not os.path.exists(daemon.store), "nothing was made"
 
 
+@pytest.mark.parametrize("option, meant", [
+    ("domain", "DIR"), ("durability", "commit|fsync|os"), ("loglevel", "LEVEL"), ("max_command", "SIZE"),
+    ("snapshot_every", "N"), ("states", "SIZE"), ("kafka", "HOST:PORT"), ("fsname", "VALUE"), ("max_read", "VALUE")])
+def test_an_option_without_its_value_says_what_is_meant(daemons, option, meant):
+    assert f"esfs: {option}: {option}={meant} is meant" in daemons(options=[option]).refused().err
+
+
 @pytest.mark.parametrize(
     "options", [["rw", "nosuid", "nodev", "noexec", "noatime"], ["durability=fsync", "max_command=2M"],
                 ["_netdev", "nofail", "noauto", "user", "x-systemd.automount", "defaults"], ["max_command=64M"],
@@ -111,6 +118,16 @@ def test_the_tool_tells_how_it_is_used(place):
         done = lib.run([lib.esfsctl(), *argv], cwd=place)
         assert done.rc != 0 and done.err, argv
     assert os.listdir(place) == []
+
+
+def test_the_tool_counts_one_as_one(mount):
+    mount.append("", command(aggregate="order/1"))
+    mount.stop()
+    assert "sound: 1 event in 1 block\n" in mount.verify().out
+    assert "rebuilt from 1 event in" in lib.run([lib.esfsctl(), "rebuild", mount.store]).out
+    mount.start().append("", command(aggregate="order/1"))
+    mount.stop()
+    assert "sound: 2 events in 2 blocks\n" in mount.verify().out
 
 
 def test_relative_paths_are_those_of_the_caller(place):
@@ -221,7 +238,8 @@ def test_a_missing_parent_or_mountpoint_is_told(place):
     os.mkdir(os.path.join(place, "mnt"))
     assert "no/such/store" in said("no/such/store", "mnt")
     assert "no-mnt" in said("store", "no-mnt")
-    assert "below the mountpoint" in said("mnt/store", "mnt")
+    assert "/mnt/store: is below the mountpoint" in said("mnt/store", "mnt")
+    assert "/mnt: is the mountpoint itself" in said("mnt", "mnt")
     assert os.listdir(os.path.join(place, "mnt")) == []
 
 

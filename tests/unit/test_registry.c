@@ -319,7 +319,7 @@ static void stored_types_must_be_there(void **state) {
     store_event(f, "$system", "Anything", 0);
     take(f, 0);
     store_event(f, "customer", "Greeted", 0);
-    refuse(f, "the store holds 1 events of the type customer, and ");
+    refuse(f, "the store holds 1 event of the type customer, and ");
     assert_non_null(strstr(f->err.text, " has no aggregates/customer.lua"));
     lib_domain_put(&f->domain, "aggregates/customer.lua", "return { events = { Greeted = {} } }");
     take(f, 0);
