@@ -139,6 +139,25 @@ def test_what_a_decider_passes_on_keeps_its_bytes(bank, data):
     assert in_state in state_bytes(bank, "account/a", 2)
 
 
+def test_a_number_that_is_taken_by_itself_is_one_of_lua(daemons, place):
+    """Into a state or a view; what a decider makes of a command, and what is passed on whole, keeps its digits."""
+    mount = lib_domain.started(daemons, place, files={
+        "aggregates/order.lua": lib_domain.order(
+            "E = { evolve = function(s, e) s.n, s.big, s.whole = e.data.n, e.data.big, e.data end }",
+            'P = { decide = function(s, c) return event("E", { n = c.data.n, big = c.data.big }) end }'),
+        "views/v.lua": 'return { on = { E = function(v, e) v.n, v.big, v.whole = e.data.n, e.data.big, e.data end } }'})
+    data, big = b'{"n":1.10,"big":123456789012345678901234}', b'1.2345678901234569e+23'
+    with mount.commands() as c:
+        c.write_all(b'{"aggregate":"order/1","type":"P","data":' + data + b'}')
+    event = mount.read("order/1/events.ndjson")
+    assert b'"n":1.10' in event and b'"big":123456789012345678901234' in event
+    mount.read(".esfs/barrier")
+    for text in mount.read("order/1/views/state.json"), mount.read("views/v/all.json"):
+        alone, whole = text.split(b'"whole":')
+        assert b'"n":1.1,' in alone and b'"big":' + big in alone
+        assert b'"n":1.10' in whole and b'"big":123456789012345678901234' in whole
+
+
 def any_text(chance):
     """A string as JSON, of all planes of Unicode."""
     chars = [chr(chance.choice([chance.randrange(32, 127), chance.randrange(0xa0, 0xd7ff),

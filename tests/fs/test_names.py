@@ -1,6 +1,7 @@
 """Names: what may be one, in mkdir and in `aggregate` alike, and that every tool copes with those that are."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -122,6 +123,13 @@ def test_names_of_the_system_are_reserved_at_the_root(mount, name):
     with mount.commands() as c:
         assert c.ask({"type": "A", "aggregate": f"{name}/1"})["errno"] == "EINVAL"
     assert sorted(os.listdir(mount.mnt)) == before
+
+
+def test_the_readme_says_which_names_are_reserved():
+    text = " ".join(open(os.path.join(lib.ROOT, "README.md"), encoding="utf-8").read().split())
+    root, of_type = text.split("Reserved are, at the root,")[1].split("In an aggregate")[0].split("and in a type")
+    assert sorted(re.findall("`(.*?)`", root)) == sorted(set(RESERVED_ROOT) - {".esfs"})
+    assert sorted(re.findall("`(.*?)`", of_type)) == sorted(RESERVED_TYPE)
 
 
 @pytest.mark.parametrize("name", RESERVED_TYPE)
