@@ -141,6 +141,8 @@ static int adoption_run(struct adoption *a, struct err *err) {
     struct domain *current = store_domain(s);
     int r = domain_load(&a->domain, s->options.domain, &options, err);
     if (r == 0)
+        r = domain_types_check(a->domain, err);
+    if (r == 0)
         r = registry_check(a->domain, s->index, &a->fresh, &a->n_fresh, err);
     if (r == 0 && queries_prepare(s->queries, a->domain) < 0)
         r = err_set(err, ENOMEM, "out of memory");

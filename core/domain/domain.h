@@ -146,6 +146,8 @@ const struct domain_query *domain_query(const struct domain *d, struct str name)
 bool domain_follows(const struct domain_type *const *from, size_t n_from, const struct domain_type *t);
 /* What is said of an event, by its type or by "*". NULL: nothing. */
 const struct domain_kafka_on *domain_kafka_on(const struct domain_kafka *k, struct str event);
+/* Whether there is any type: without one nothing can be made in a store. 0, or -EINVAL in words. */
+int domain_types_check(const struct domain *d, struct err *err);
 /* Whether the domain has a type, and the type an event (`event` empty: whichever). 0, or -EINVAL in words. */
 int domain_names_check(const struct domain *d, struct str type, struct str event, struct err *err);
 /* Whether one of these types (none: any of the domain) declares the event. 0, -ENOMEM, or -EINVAL in words. */

@@ -288,11 +288,10 @@ static int room_read(struct walk *w, int root, const char *name, enum domain_fil
     struct stat st;
     struct entry e = {.directory = root, .name = name, .kind = kind};
     snprintf(e.path, sizeof e.path, "%s", name);
-    if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
-        return directory_visit(w, &e, visit);
-    if (kind == DOMAIN_AGGREGATE)
-        buf_put_text(&w->files->unread, "there is no directory aggregates/, so the domain has no types\n");
-    return 0;
+    if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return 0;
+    w->files->aggregates |= kind == DOMAIN_AGGREGATE;
+    return directory_visit(w, &e, visit);
 }
 
 /* The one definition that lies in the domain's directory itself. */

@@ -70,10 +70,25 @@ static void kafka_lint(const struct domain_kafka *k, struct buf *out) {
         buf_printf(out, "%s: no type that it follows declares an event: nothing will ever be published\n", k->file.p);
 }
 
+/* Why there are no types; NULL: there are. */
+static const char *typeless(const struct domain *d) {
+    if (d->n_types)
+        return NULL;
+    return d->own->files.aggregates ? "there is no file <type>.lua in aggregates/, so the domain has no types"
+                                    : "there is no directory aggregates/, so the domain has no types";
+}
+
+int domain_types_check(const struct domain *d, struct err *err) {
+    const char *why = typeless(d);
+    return why ? err_set(err, EINVAL, "%s: %s", d->directory.p, why) : 0;
+}
+
 int domain_lint(const struct domain *d, struct buf *out) {
     const struct domain_files *files = &d->own->files;
     int r = domain_unread_lint(d, out);
     buf_put_str(out, buf_str(&files->unread));
+    if (typeless(d))
+        buf_printf(out, "%s\n", typeless(d));
     for (size_t i = 0; i < d->n_schemas; i++)
         schema_lint(d, d->schemas[i], out);
     for (size_t i = 0; r == 0 && i < d->n_types; i++)

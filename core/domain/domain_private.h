@@ -45,7 +45,8 @@ struct domain_file {
 struct domain_files {
     struct domain_file *items; /* by path; to be freed */
     size_t n, cap;
-    struct buf unread; /* a line each for what was passed over or is missing; to be freed */
+    bool aggregates;   /* there is such a directory */
+    struct buf unread; /* a line each for what was passed over; to be freed */
 };
 
 /* Reads aggregates/, lib/, schemas/, views/, queries/ and kafka.lua; texts and names live in the arena. Errors as

@@ -2,6 +2,7 @@
 it, and is told where; nobody else does."""
 
 import os
+import shutil
 import threading
 import time
 
@@ -113,13 +114,33 @@ def test_a_directory_that_is_none_is_not_mounted(daemons, place):
     assert inside.refused().rc == 1
 
 
-def test_an_empty_directory_is_a_domain_without_types(daemons, place):
-    mount = started(daemons, place)
-    assert lib_domain.loaded(mount)["types"] == []
-    assert lib.error_of(os.mkdir, mount.path("order")) in ("EPERM", "EACCES")
-    mount.domain.put("aggregates/order.lua", GOOD["aggregates/order.lua"])
-    mount.domain.put("schemas/order/E.1.json", GOOD["schemas/order/E.1.json"])
-    assert reload(mount) is None
+TYPELESS = {
+    "empty": ({}, "there is no directory aggregates/, so the domain has no types"),
+    "misnamed": ({"aggregate/order.lua": GOOD["aggregates/order.lua"], "kafka.lua": "return {}"},
+                 "there is no directory aggregates/, so the domain has no types"),
+    "no definitions": ({"aggregates/README": "soon"},
+                       "there is no file <type>.lua in aggregates/, so the domain has no types"),
+}
+
+
+@pytest.mark.parametrize("case", TYPELESS)
+def test_a_domain_without_types_is_not_in_force(daemons, place, case):
+    """Nothing could be made in its store, and nobody would know why."""
+    files, reason = TYPELESS[case]
+    mount = prepared(daemons, place, files=files)
+    said = mount.refused()
+    assert said.rc == 1 and f"{mount.domain.path}: {reason}" in said.err, said
+    checked = lib.run([lib.esfsctl(), "check", mount.domain.path], timeout=60)
+    assert checked.rc == 1 and reason in checked.out.splitlines(), checked
+    for name, text in GOOD.items():
+        mount.domain.put(name, text)
+    mount.start()
+    mount.domain.remove("aggregates/order.lua")
+    shutil.rmtree(os.path.join(mount.domain.path, "schemas"))
+    if case != "no definitions":
+        os.rmdir(os.path.join(mount.domain.path, "aggregates"))
+    assert reload(mount) == "EINVAL"
+    assert last_error(mount)["error"] == f"{mount.domain.path}: {reason}"
     accepted(mount, "", "Do", aggregate="order/1")
 
 
