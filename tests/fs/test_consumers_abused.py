@@ -314,7 +314,7 @@ class Model:
         m.__dict__.update(self.__dict__)
         if what == "seek" or what == "ack" and p not in self.again:
             m.cursor = p
-            m.done = frozenset(q for q in m.done if q > p)
+            m.done = frozenset(q for q in m.done if q > p and what == "ack")
         elif what == "nack":
             m.parked, m.again = m.parked | {p}, m.again - {p}
         elif what == "retry":
