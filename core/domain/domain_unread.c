@@ -34,6 +34,23 @@ static bool is_directory(int parent, const char *name) {
     return fstatat(parent, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
+static bool is_of_a_domain(const char *name) {
+    return name_has_end(name, ".lua") || name_has_end(name, ".json");
+}
+
+static int name_is_of_a_domain(const struct dirent *d) {
+    return is_of_a_domain(d->d_name);
+}
+
+static bool has_any_of_a_domain(int parent, const char *directory) {
+    struct dirent **names = NULL;
+    int n = scandirat(parent, directory, &names, name_is_of_a_domain, NULL);
+    for (int i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return n > 0;
+}
+
 /* --- the top */
 
 /* Without what follows the last dot. */
@@ -49,8 +66,8 @@ static void top_note(int parent, const char *name, struct buf *out) {
         return;
     const char *file = directory ? NULL : domain_nearest(str_of(name), files, N(files));
     const char *room = file ? NULL : domain_nearest(directory ? str_of(name) : stem(name), rooms, N(rooms));
-    if (!file && !room && !directory && !name_has_end(name, ".lua") && !name_has_end(name, ".json"))
-        return; /* a Makefile: no part of a domain looks like it */
+    if (!file && !room && !(directory ? has_any_of_a_domain(parent, name) : is_of_a_domain(name)))
+        return; /* a Makefile, docs/: no part of a domain looks like it */
     buf_printf(out, "%s%s: is not read", domain_shown(str_of(name), shown), directory ? "/" : "");
     if (file || room)
         buf_printf(out, "; did you mean %s%s?\n", file ? file : room, file ? "" : "/");
