@@ -37,18 +37,8 @@ static int missing(const struct rehearsed_view *v, const char *what, struct str 
                    there->n || there->full ? there->text : "; it is empty", choice_end(there));
 }
 
-static const char *name_near(struct str name, const char *all, size_t size, size_t n) {
-    const char **names = calloc(n + 1, sizeof *names), *near = NULL;
-    for (size_t i = 0; names && i < n; i++)
-        names[i] = ((const struct str *)(all + i * size))->p;
-    if (names)
-        near = domain_nearest(name, names, n);
-    free(names);
-    return near;
-}
-
 int name_missing(const char *what, struct str name, const void *all, size_t size, size_t n, struct err *err) {
-    const char *near = name_near(name, all, size, n);
+    const char *near = domain_near(name, all, size, n);
     struct choice there = {.n = 0};
     char shown[DOMAIN_SHOWN];
     domain_shown(name, shown);

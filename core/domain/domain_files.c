@@ -159,8 +159,7 @@ static int directory_visit(struct walk *w, const struct entry *e, entry_visit *v
 
 /* --- what is there */
 
-/* "order.lua" less ".lua". */
-static bool name_has_end(const char *name, const char *end, struct str *stem) {
+bool domain_name_has_end(const char *name, const char *end, struct str *stem) {
     size_t n = strlen(name), m = strlen(end);
     if (n < m || strcmp(name + n - m, end))
         return false;
@@ -190,7 +189,7 @@ static int definition_visit(struct walk *w, const struct entry *e) {
         return entry_fault(w, e,
                            "is a directory: aggregates/ holds a file <type>.lua for each type, and schemas lie in "
                            "schemas/<type>/");
-    if (!name_has_end(e->name, ".lua", &type))
+    if (!domain_name_has_end(e->name, ".lua", &type))
         return entry_pass(w, e, ".lua");
     int r = name_check(w, e, type, "an aggregate type");
     if (r == 0 && name_is_reserved_type(type))
@@ -204,7 +203,7 @@ static int named_visit(struct walk *w, const struct entry *e, const char *what, 
     struct str name;
     if (e->is_directory)
         return entry_fault(w, e, directory);
-    if (!name_has_end(e->name, ".lua", &name))
+    if (!domain_name_has_end(e->name, ".lua", &name))
         return entry_pass(w, e, ".lua");
     int r = name_check(w, e, name, what);
     return r < 0 ? r : file_add(w, e, (struct domain_file){.name = name});
@@ -244,7 +243,7 @@ static int schema_visit(struct walk *w, const struct entry *e) {
     if (e->is_directory)
         return entry_fault(w, e,
                            "is a directory: schemas lie in schemas/<type>/ and schemas/<type>/commands/ themselves");
-    if (!name_has_end(e->name, ".json", &name))
+    if (!domain_name_has_end(e->name, ".json", &name))
         return entry_pass(w, e, ".json");
     uint32_t version = version_take(&name);
     if (!version)
@@ -271,7 +270,7 @@ static bool type_is_defined(const struct domain_files *files, struct str type) {
 static int schemas_visit(struct walk *w, const struct entry *e) {
     struct str stem;
     char shown[DOMAIN_SHOWN];
-    if (!e->is_directory && name_has_end(e->name, ".json", &stem))
+    if (!e->is_directory && domain_name_has_end(e->name, ".json", &stem))
         return entry_fault(w, e, "schemas belong to a type: schemas/<type>/<Event>.<n>.json");
     if (!e->is_directory)
         return entry_pass(w, e, ".json");

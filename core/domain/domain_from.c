@@ -14,13 +14,7 @@ struct from {
 /* --- what was probably meant; NULL: no guess, or no memory for one */
 
 static const char *type_near(const struct domain *d, struct str name) {
-    const char **names = malloc((d->n_types + 1) * sizeof *names), *near = NULL;
-    for (size_t i = 0; names && i < d->n_types; i++)
-        names[i] = d->types[i].name.p;
-    if (names)
-        near = domain_nearest(name, names, d->n_types);
-    free(names);
-    return near;
+    return domain_near(name, d->types, sizeof *d->types, d->n_types);
 }
 
 static const char *event_near(const struct domain_type *const *from, size_t n_from, struct str name) {

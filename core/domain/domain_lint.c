@@ -85,10 +85,11 @@ int domain_types_check(const struct domain *d, struct err *err) {
 
 int domain_lint(const struct domain *d, struct buf *out) {
     const struct domain_files *files = &d->own->files;
+    const char *why = typeless(d);
     int r = domain_unread_lint(d, out);
     buf_put_str(out, buf_str(&files->unread));
-    if (typeless(d))
-        buf_printf(out, "%s\n", typeless(d));
+    if (why)
+        buf_printf(out, "%s\n", why);
     for (size_t i = 0; i < d->n_schemas; i++)
         schema_lint(d, d->schemas[i], out);
     for (size_t i = 0; r == 0 && i < d->n_types; i++)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 bool domain_is_table(struct script *s, script_value v) {
     enum script_kind kind = script_kind(s, v);
@@ -94,6 +95,16 @@ const char *domain_nearest(struct str key, const char *const *names, size_t n) {
         }
     }
     return name;
+}
+
+const char *domain_near(struct str name, const void *all, size_t size, size_t n) {
+    const char **names = malloc((n + 1) * sizeof *names), *near = NULL;
+    for (size_t i = 0; names && i < n; i++)
+        names[i] = ((const struct str *)((const char *)all + i * size))->p;
+    if (names)
+        near = domain_nearest(name, names, n);
+    free(names);
+    return near;
 }
 
 struct members {

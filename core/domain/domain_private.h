@@ -52,6 +52,8 @@ struct domain_files {
 /* Reads aggregates/, lib/, schemas/, views/, queries/ and kafka.lua; texts and names live in the arena. Errors as
  * domain_load(). */
 int domain_files_read(struct domain_files *out, const char *directory, struct arena *arena, struct err *err);
+/* "order.lua" less ".lua". */
+bool domain_name_has_end(const char *name, const char *end, struct str *stem);
 /* A file that nobody reads and nobody would miss: README, LICENSE, anything.md. */
 bool domain_is_for_people(const char *name);
 struct domain_file *domain_file_find(const struct domain_files *files, enum domain_file_kind kind, struct str type,
@@ -124,6 +126,8 @@ const bool *domain_vm_required(const struct domain_vm *vm);
 int domain_members_check(struct script *s, script_value table, const char *const *names, size_t n, struct err *err);
 /* The one of the names that was probably meant, or NULL. */
 const char *domain_nearest(struct str key, const char *const *names, size_t n);
+/* Likewise of n definitions of `size` bytes each, which begin with their names; also NULL when out of memory. */
+const char *domain_near(struct str name, const void *all, size_t size, size_t n);
 bool domain_is_table(struct script *s, script_value v);
 /* For messages: bytes that are no plain text are escaped, and what is too long is cut. */
 const char *domain_shown(struct str s, char out[DOMAIN_SHOWN]);

@@ -21,8 +21,8 @@ static bool is_one_of(const char *name, const char *const *names, size_t n) {
 }
 
 static bool name_has_end(const char *name, const char *end) {
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && !strcmp(name + n - m, end);
+    struct str stem;
+    return domain_name_has_end(name, end, &stem);
 }
 
 bool domain_is_for_people(const char *name) {

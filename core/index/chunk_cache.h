@@ -11,8 +11,7 @@
 #include <stdbool.h>
 
 #define CHUNK_PAGE_POSITIONS 1024
-#define CHUNK_PAGE_MAX                                                                                                 \
-    128 /* chunks of a page; where they are shorter than 8 events each, only the first ones are kept */
+#define CHUNK_PAGE_MAX 128 /* chunks: where they have less than 8 events each, only the first ones are kept */
 
 struct chunk_cache;
 

@@ -1,5 +1,7 @@
 #include "changes.h"
 
+#include "array.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,16 +14,8 @@ static const enum db_family families[] = {
 };
 
 static int changes_add(struct changes *c, struct str key, struct str value, bool remove) {
-    if (c->n == c->room) {
-        size_t room = c->room ? c->room * 2 : 64;
-        struct db_change *list = realloc(c->list, room * sizeof *list);
-        if (!list)
-            return -ENOMEM;
-        c->list = list;
-        c->room = room;
-    }
     struct str k = arena_copy(&c->arena, key), v = arena_copy(&c->arena, value);
-    if (!k.p || (value.n && !v.p))
+    if (!k.p || (value.n && !v.p) || !ARRAY_ROOM(c->list, c->n, c->room))
         return -ENOMEM;
     c->list[c->n++] = (struct db_change){.family = families[c->of], .key = k, .value = v, .remove = remove};
     return 0;

@@ -27,16 +27,11 @@ int maker_fault(struct maker *m, const struct event *e, const char *what, const 
 }
 
 int maker_stop_at(const struct event *e, int r, struct err *err) {
-    const struct err why = *err;
-    err_set(err,
-            why.code ? why.code
-            : r < 0  ? -r
-                     : EIO,
-            "position %016llx, %.*s/%.*s: %s", (unsigned long long)e->position, (int)e->aggregate_type.n,
-            e->aggregate_type.p, (int)e->aggregate_id.n, e->aggregate_id.p,
-            why.code       ? why.text
-            : r == -ENOMEM ? "out of memory"
-                           : "it failed");
+    struct err why = *err;
+    if (!why.code)
+        err_set(&why, r < 0 ? -r : EIO, "%s", r == -ENOMEM ? "out of memory" : "it failed");
+    err_set(err, why.code, "position %016llx, %.*s/%.*s: %s", (unsigned long long)e->position, (int)e->aggregate_type.n,
+            e->aggregate_type.p, (int)e->aggregate_id.n, e->aggregate_id.p, why.text);
     return r;
 }
 

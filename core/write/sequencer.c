@@ -1,5 +1,6 @@
 #include "sequencer.h"
 
+#include "array.h"
 #include "block.h"
 #include "changes.h"
 #include "decide.h"
@@ -226,14 +227,8 @@ static bool refuse_unwritable(struct sequencer *s, struct job *job, bool room) {
 }
 
 static int flight_add(struct flight *f, struct job *job, bool last) {
-    if (f->n_parts == f->room) {
-        size_t room = f->room ? f->room * 2 : 64;
-        struct part *parts = realloc(f->parts, room * sizeof *parts);
-        if (!parts)
-            return -ENOMEM;
-        f->parts = parts;
-        f->room = room;
-    }
+    if (!ARRAY_ROOM(f->parts, f->n_parts, f->room))
+        return -ENOMEM;
     f->parts[f->n_parts++] = (struct part){job, job->n_decided, last};
     return 0;
 }
