@@ -37,15 +37,23 @@ double figure_behind(struct store *s, uint64_t position) {
     return waited;
 }
 
-int figures_put(struct buf *out, json_t *object) {
+static int put(struct buf *out, json_t *object, size_t step) {
     char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(object);
     if (!text)
         return -ENOMEM;
     buf_put_text(out, text);
-    while (!out->oom && (out->n + 1) % SIZE_STEP)
+    while (!out->oom && (out->n + 1) % step)
         buf_put_char(out, ' ');
     buf_put_char(out, '\n');
     free(text);
     return out->oom ? -ENOMEM : 0;
+}
+
+int figures_put(struct buf *out, json_t *object) {
+    return put(out, object, SIZE_STEP);
+}
+
+int figures_put_bare(struct buf *out, json_t *object) {
+    return put(out, object, 1);
 }

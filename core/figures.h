@@ -19,5 +19,6 @@ double figure_behind(struct store *s, uint64_t position);
 /* Appends an object, which is given up (NULL: out of memory), and a newline. Filled up with spaces, so that its size
  * seldom changes between being asked for and being read (tar minds). 0 or -ENOMEM. */
 int figures_put(struct buf *out, json_t *object);
+int figures_put_bare(struct buf *out, json_t *object); /* without the spaces */
 
 #endif

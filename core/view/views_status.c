@@ -4,8 +4,6 @@
 #include "figures.h"
 #include "store_parts.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static const char *state_word(struct views *vs, const struct side *side, const struct follower_status *status) {
@@ -105,12 +103,5 @@ int views_status(struct views *vs, uint32_t no, struct buf *out) {
     if (!object)
         return VIEW_NONE;
     json_object_set_new(object, "parked", figure_number(parked_count(vs, no)));
-    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(object);
-    if (!text)
-        return -ENOMEM;
-    buf_put_text(out, text);
-    buf_put_char(out, '\n');
-    free(text);
-    return out->oom ? -ENOMEM : 0;
+    return figures_put_bare(out, object);
 }
