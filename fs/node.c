@@ -140,7 +140,7 @@ static bool tag_is_served(const struct fs *fs, enum node_tag tag) {
         return fs->views;
     if (tag >= NODE_QUERIES && tag <= NODE_QUERY_REJECTIONS)
         return fs->queries;
-    if ((tag >= NODE_KAFKA && tag <= NODE_KAFKA_PARKED_EVENT) || tag == NODE_KAFKA_SKIPPED_EVENT)
+    if (tag >= NODE_KAFKA && tag <= NODE_KAFKA_SKIPPED_EVENT)
         return fs->published;
     return true;
 }

@@ -72,17 +72,8 @@ static int event_render_parked(struct fs *fs, const struct node *node, struct bu
     return r == -ENOENT ? -ESTALE : r;
 }
 
-/* As old as the event. */
 static int event_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    struct text_event e;
-    int r = node_render_size(fs, node, &out->size);
-    if (r == 0)
-        r = text_stat_event(fs->store, node->no, &e);
-    if (r == 0) {
-        out->time = e.time;
-        out->subject = e.type_no;
-    }
-    return r == -ENOENT ? -ESTALE : r;
+    return parked_event_stat(fs, node, node->no, out);
 }
 
 const struct node_ops kafka_parked_event_ops = {.stat = event_stat, .open = text_open, .render = event_render_parked};
@@ -127,19 +118,11 @@ static int skipped_list(struct fs *fs, const struct node *dir, uint64_t after, s
 const struct node_ops kafka_skipped_ops = {.find = parked_find, .list = skipped_list, .take = parked_take};
 
 static int skipped_render(struct fs *fs, const struct node *node, struct buf *out) {
-    int r = skipped_text(fs->store, STR(KAFKA_FOLLOWER), node->no, out);
-    return r == -ENOENT ? -ESTALE : r;
+    return parked_skipped_render(fs, STR(KAFKA_FOLLOWER), node->no, out);
 }
 
-/* As old as the decision. */
 static int skipped_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    struct index_skip skip;
-    int r = reply_stale(skipped_find(fs->store, STR(KAFKA_FOLLOWER), node->no, &skip));
-    if (r == 0) {
-        out->time = skip.time;
-        out->subject = skip.type_no;
-    }
-    return r;
+    return parked_skipped_stat(fs, STR(KAFKA_FOLLOWER), node->no, out);
 }
 
 const struct node_ops kafka_skipped_event_ops = {

@@ -5,7 +5,6 @@
 #include "parked.h"
 
 #include "skipped.h"
-#include "text.h"
 
 #include <errno.h>
 
@@ -69,20 +68,11 @@ static int parked_render(struct fs *fs, const struct node *node, struct buf *out
     return reply_stale(views_parked_text(fs->views, ino_view(*node), ino_position(*node), out));
 }
 
-/* As old as the event. */
-static int parked_event_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
-    struct text_event e;
-    int r = node_render_size(fs, node, &out->size);
-    if (r == 0)
-        r = text_stat_event(fs->store, ino_position(*node), &e);
-    if (r == 0) {
-        out->time = e.time;
-        out->subject = e.type_no;
-    }
-    return r == -ENOENT ? -ESTALE : r;
+static int event_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
+    return parked_event_stat(fs, node, ino_position(*node), out);
 }
 
-const struct node_ops parked_event_ops = {.stat = parked_event_stat, .open = text_open, .render = parked_render};
+const struct node_ops parked_event_ops = {.stat = event_stat, .open = text_open, .render = parked_render};
 
 /* --- into retry/ and skipped/ */
 
@@ -150,23 +140,13 @@ const struct node_ops parked_skipped_ops = {
 static int skipped_render(struct fs *fs, const struct node *node, struct buf *out) {
     struct follower follower;
     int r = follower_of(fs, node, &follower);
-    if (r == 0)
-        r = skipped_text(fs->store, follower.name, ino_position(*node), out);
-    return r == -ENOENT ? -ESTALE : r;
+    return r < 0 ? r : parked_skipped_render(fs, follower.name, ino_position(*node), out);
 }
 
-/* As old as the decision. */
 static int skipped_stat(struct fs *fs, const struct node *node, struct node_stat *out) {
     struct follower follower;
-    struct index_skip skip;
     int r = follower_of(fs, node, &follower);
-    if (r == 0)
-        r = reply_stale(skipped_find(fs->store, follower.name, ino_position(*node), &skip));
-    if (r == 0) {
-        out->time = skip.time;
-        out->subject = skip.type_no;
-    }
-    return r;
+    return r < 0 ? r : parked_skipped_stat(fs, follower.name, ino_position(*node), out);
 }
 
 const struct node_ops skipped_event_ops = {

@@ -4,6 +4,7 @@
 
 #include "err.h"
 #include "kafka.h"
+#include "option.h"
 
 struct options_kafka { /* zero-initialise to start */
     struct kafka_options engine;
@@ -11,15 +12,6 @@ struct options_kafka { /* zero-initialise to start */
     char **filters;
     bool mode_given, flush_given;
 };
-
-enum { OPTION_OTHER = 1 };
-
-/* The value of NAME=VALUE; NULL when the option has another name. */
-const char *option_value(const char *option, const char *name);
-
-/* A name without a value, of n names with what is meant by their values: -EINVAL in words. OPTION_OTHER when it is none
- * of these. */
-int option_bare(const char *option, const char *const names[][2], size_t n, struct err *err);
 
 /* One option, as NAME=VALUE. 0; OPTION_OTHER when it is not one of these; or a negative errno, in words for what a
  * person typed wrong. */

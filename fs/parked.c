@@ -4,6 +4,8 @@
 #include "fs.h"
 #include "node_text.h"
 #include "reply.h"
+#include "skipped.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +20,35 @@ bool parked_listing_add(struct listing *l, uint64_t position, const struct node 
     event_position(position, name);
     memcpy(name + EVENT_POSITION_CHARS, ".json", sizeof ".json");
     return listing_add(l, name, node, NULL, LISTING_NUMBERED + position);
+}
+
+/* --- <position>.json */
+
+int parked_event_stat(struct fs *fs, const struct node *node, uint64_t position, struct node_stat *out) {
+    struct text_event e;
+    int r = node_render_size(fs, node, &out->size);
+    if (r == 0)
+        r = text_stat_event(fs->store, position, &e);
+    if (r == 0) {
+        out->time = e.time;
+        out->subject = e.type_no;
+    }
+    return r == -ENOENT ? -ESTALE : r;
+}
+
+int parked_skipped_stat(struct fs *fs, struct str follower, uint64_t position, struct node_stat *out) {
+    struct index_skip skip;
+    int r = reply_stale(skipped_find(fs->store, follower, position, &skip));
+    if (r == 0) {
+        out->time = skip.time;
+        out->subject = skip.type_no;
+    }
+    return r;
+}
+
+int parked_skipped_render(struct fs *fs, struct str follower, uint64_t position, struct buf *out) {
+    int r = skipped_text(fs->store, follower, position, out);
+    return r == -ENOENT ? -ESTALE : r;
 }
 
 /* --- what has been moved into retry/ */

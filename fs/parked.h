@@ -12,6 +12,14 @@ bool parked_position(struct str name, uint64_t *out);
 /* listing_add() of <position>.json, which is at the offset of its position. */
 bool parked_listing_add(struct listing *l, uint64_t position, const struct node *node);
 
+/* Of <position>.json in parked/: its size, which says whether it can be made, the rest as the event's. 0, -ESTALE,
+ * -EIO, -ENOMEM. */
+int parked_event_stat(struct fs *fs, const struct node *node, uint64_t position, struct node_stat *out);
+/* Of <position>.json in skipped/, of a follower whose skips are records in the log: as old as the decision, and its
+ * text. Likewise. */
+int parked_skipped_stat(struct fs *fs, struct str follower, uint64_t position, struct node_stat *out);
+int parked_skipped_render(struct fs *fs, struct str follower, uint64_t position, struct buf *out);
+
 /* `find` of what has just been moved into a retry/ and is gone: that is found for a while, as a file of no bytes. */
 int parked_find_moved(struct fs *fs, const struct node *dir, struct str name, fuse_req_t req, struct node *child,
                       struct node_stat *stat);
