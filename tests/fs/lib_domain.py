@@ -51,6 +51,28 @@ class Domain:
         return "domain=" + self.path
 
 
+class TestedDomain(Domain):
+    """tests(text) runs one test with `esfsctl test`, after what the helper defines; says(text, ...) one that fails with
+    these words."""
+    __test__ = False    # for pytest: no class of tests
+
+    def __init__(self, path, helper, files):
+        super().__init__(path, files=files)
+        self.helper = helper
+
+    def tests(self, text, helper=None):
+        helper = self.helper if helper is None else helper
+        self.put("tests/t.lua", f'{helper}test("a test", function()\n{text}\nend)\n')
+        return lib.run([lib.esfsctl(), "test", self.path])
+
+    def says(self, text, *words, helper=None):
+        done = self.tests(text, helper)
+        assert done.rc == 1 and done.out.endswith("\n0 passed, 1 failed\n"), done
+        for said in words:
+            assert said in done.out, f"{said!r} is not in\n{done.out}"
+        return done.out
+
+
 def prepared(daemons, place, like=None, files=None, options=()):
     """A daemon with a domain directory (daemon.domain), not started."""
     n = len([name for name in os.listdir(place) if name.startswith("domain")])

@@ -6,7 +6,7 @@ import os
 import pytest
 
 import lib
-from lib_domain import Domain
+from lib_domain import TestedDomain
 
 ORDER = """local function same(name) return { decide = function(_, cmd) return event(name, cmd.data) end } end
 return {
@@ -41,22 +41,8 @@ HELPER = 'local function pay(id, data) when { aggregate = "order/" .. id, type =
 
 @pytest.fixture
 def orders(place):
-    """tests(text) runs a test, says(text, ...) one that fails with these words."""
-    domain = Domain(os.path.join(place, "orders"), files={
+    return TestedDomain(os.path.join(place, "orders"), HELPER, {
         "aggregates/order.lua": ORDER, "aggregates/no-te.lua": 'return { events = { Noted = {} } }', "kafka.lua": KAFKA})
-
-    def tests(text, helper=HELPER):
-        domain.put("tests/t.lua", f'{helper}test("a test", function()\n{text}\nend)\n')
-        return lib.run([lib.esfsctl(), "test", domain.path])
-
-    def says(text, *words, helper=HELPER):
-        done = tests(text, helper)
-        assert done.rc == 1 and done.out.endswith("\n0 passed, 1 failed\n"), done
-        for said in words:
-            assert said in done.out, f"{said!r} is not in\n{done.out}"
-        return done.out
-    domain.tests, domain.says = tests, says
-    return domain
 
 
 def test_what_is_published(orders):

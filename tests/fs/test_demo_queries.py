@@ -5,7 +5,7 @@ import os
 import pytest
 
 import lib
-from lib_domain import Domain
+from lib_domain import TestedDomain
 
 NOTE = """return {
   commands = { Note = { decide = function(note, cmd) return event("Noted", cmd.data) end } },
@@ -71,24 +71,10 @@ HELPER = 'local function note(id, data) when { aggregate = "note/" .. id, type =
 
 @pytest.fixture
 def notes(place):
-    """tests(text) runs a test, says(text, ...) one that fails with these words."""
-    domain = Domain(os.path.join(place, "notes"), files={
+    return TestedDomain(os.path.join(place, "notes"), HELPER, {
         "aggregates/note.lua": NOTE, "schemas/note/Noted.1.json": "{}", "schemas/note/Noted.2.json": "{}",
         "views/by_author.lua": BY_AUTHOR, "queries/authors.lua": AUTHORS, "queries/texts.lua": TEXTS,
         "queries/mine.lua": MINE})
-
-    def tests(text, helper=HELPER):
-        domain.put("tests/t.lua", f'{helper}test("a test", function()\n{text}\nend)\n')
-        return lib.run([lib.esfsctl(), "test", domain.path])
-
-    def says(text, *words, helper=HELPER):
-        done = tests(text, helper)
-        assert done.rc == 1 and done.out.endswith("\n0 passed, 1 failed\n"), done
-        for said in words:
-            assert said in done.out, f"{said!r} is not in\n{done.out}"
-        return done.out
-    domain.tests, domain.says = tests, says
-    return domain
 
 
 def test_what_queries_answer(notes):

@@ -90,6 +90,21 @@ static inline void lib_store_close(struct lib_store *l) {
     assert_int_equal(r, 0);
 }
 
+/* A directory and options for a store with a domain, not opened yet. */
+static inline void lib_store_begin(struct lib_store *l, const char *domain) {
+    lib_dir_make(l->dir);
+    l->options.durability = DURABILITY_OS;
+    l->options.domain = domain;
+    l->options.ownership = (struct ownership){.uid = 1000, .gid = 100};
+}
+
+/* Closed, if it is open, and removed. */
+static inline void lib_store_end(struct lib_store *l) {
+    if (l->store)
+        store_close(l->store);
+    lib_dir_remove(l->dir);
+}
+
 /* For cmocka: *state is a struct lib_store with an open store, removed by the teardown. */
 static inline int lib_setup(void **state) {
     struct lib_store *l = calloc(1, sizeof *l);
@@ -102,9 +117,7 @@ static inline int lib_setup(void **state) {
 
 static inline int lib_teardown(void **state) {
     struct lib_store *l = *state;
-    if (l->store)
-        store_close(l->store);
-    lib_dir_remove(l->dir);
+    lib_store_end(l);
     free(l);
     return 0;
 }

@@ -46,10 +46,7 @@ static inline int setup(void **state) {
     lib_domain_put(&f->domain, "aggregates/account.lua", account);
     lib_domain_put(&f->domain, "views/sums.lua", sums);
     lib_domain_put(&f->domain, "views/places.lua", places);
-    lib_dir_make(f->l.dir);
-    f->l.options.durability = DURABILITY_OS;
-    f->l.options.domain = f->domain.dir;
-    f->l.options.ownership = (struct ownership){.uid = 1000, .gid = 100};
+    lib_store_begin(&f->l, f->domain.dir);
     lib_store_open(&f->l);
     *state = f;
     return 0;
@@ -57,9 +54,7 @@ static inline int setup(void **state) {
 
 static inline int teardown(void **state) {
     struct fixture *f = *state;
-    if (f->l.store)
-        store_close(f->l.store);
-    lib_dir_remove(f->l.dir);
+    lib_store_end(&f->l);
     lib_domain_end(&f->domain);
     free(f);
     return 0;

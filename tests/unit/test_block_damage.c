@@ -240,47 +240,63 @@ static int record_of(const char *bytes, size_t n) {
     return chunk_record(&c, &at, &r);
 }
 
-static void a_schema_with_a_wrong_byte_is_refused(void **state) {
-    (void)state;
-    /* The record begins behind header and link: kind, length, time, uid (2), type, then what is changed here. */
-    enum { RECORD = 88, LENGTH = 1, COMMAND = 6, NAME = 7, VERSION = NAME + 6, TEXT = VERSION + 2 };
-    static const struct {
-        int at;
-        char byte;
-    } wrong[] = {{COMMAND, 2},
-                 {COMMAND, 0x7f},
-                 {NAME, 0},
-                 {NAME, 0x7f},
-                 {TEXT, 0},
-                 {TEXT, 1},
-                 {TEXT, 3},
-                 {TEXT, 0x7f},
-                 {LENGTH, 15},
-                 {LENGTH, 17},
-                 {LENGTH, 0x7f},
-                 {VERSION, 0x2c},
-                 {VERSION + 1, (char)0x82}};
-    struct block_builder *b = begin(1, 1, 0);
-    const struct record want = schema_record(STR("{}"));
-    block_put_record(b, &want);
-    assert_int_equal(block_finish(b), 0);
+/* A record begins behind header and link: kind, length, time, uid (2), type, then what is its kind's own. */
+#define RECORD_AT 88
+
+/* The chunk that a record alone makes, of `size` bytes behind RECORD_AT; for free(). */
+static char *chunk_alone(struct block_builder *b, const struct record *r, size_t size) {
     struct str key, value;
+    block_put_record(b, r);
+    assert_int_equal(block_finish(b), 0);
     block_chunk(b, 0, &key, &value);
+    assert_int_equal(value.n, RECORD_AT + size);
     char *bytes = malloc(value.n);
     memcpy(bytes, value.p, value.n);
-    assert_int_equal(value.n, RECORD + TEXT + 3);
-    assert_int_equal(bytes[RECORD + LENGTH], value.n - RECORD - 2);
-    assert_int_equal(bytes[RECORD + TEXT], 2);
     assert_int_equal(record_of(bytes, value.n), 0);
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        char *at = bytes + RECORD + wrong[i].at, right = *at;
+    return bytes;
+}
+
+struct wrong_byte {
+    int at; /* of the record */
+    char byte;
+};
+
+/* Each of them makes the record one that is refused. */
+static void wrong_bytes_are_refused(char *bytes, size_t size, const char *what, const struct wrong_byte *wrong,
+                                    size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char *at = bytes + RECORD_AT + wrong[i].at, right = *at;
         *at = wrong[i].byte;
-        if (record_of(bytes, value.n) != -EBADMSG)
-            fail_msg("byte %d of a schema may be %d", wrong[i].at, wrong[i].byte);
+        if (record_of(bytes, RECORD_AT + size) != -EBADMSG)
+            fail_msg("byte %d of %s may be %d", wrong[i].at, what, wrong[i].byte);
         *at = right;
     }
-    memset(bytes + RECORD + VERSION, 0, 1); /* version 0, and the text begins a byte early */
-    assert_int_equal(record_of(bytes, value.n), -EBADMSG);
+}
+
+static void a_schema_with_a_wrong_byte_is_refused(void **state) {
+    (void)state;
+    enum { LENGTH = 1, COMMAND = 6, NAME = 7, VERSION = NAME + 6, TEXT = VERSION + 2, SIZE = TEXT + 3 };
+    static const struct wrong_byte wrong[] = {{COMMAND, 2},
+                                              {COMMAND, 0x7f},
+                                              {NAME, 0},
+                                              {NAME, 0x7f},
+                                              {TEXT, 0},
+                                              {TEXT, 1},
+                                              {TEXT, 3},
+                                              {TEXT, 0x7f},
+                                              {LENGTH, 15},
+                                              {LENGTH, 17},
+                                              {LENGTH, 0x7f},
+                                              {VERSION, 0x2c},
+                                              {VERSION + 1, (char)0x82}};
+    struct block_builder *b = begin(1, 1, 0);
+    const struct record want = schema_record(STR("{}"));
+    char *bytes = chunk_alone(b, &want, SIZE);
+    assert_int_equal(bytes[RECORD_AT + LENGTH], SIZE - 2);
+    assert_int_equal(bytes[RECORD_AT + TEXT], 2);
+    wrong_bytes_are_refused(bytes, SIZE, "a schema", wrong, sizeof wrong / sizeof *wrong);
+    memset(bytes + RECORD_AT + VERSION, 0, 1); /* version 0, and the text begins a byte early */
+    assert_int_equal(record_of(bytes, RECORD_AT + SIZE), -EBADMSG);
     free(bytes);
     block_builder_free(b);
 }
@@ -311,34 +327,18 @@ static void a_follower_has_1_to_256_bytes(void **state) {
 
 static void a_skip_with_a_wrong_byte_is_refused(void **state) {
     (void)state;
-    /* As above: kind, length, time, uid (2), type, then what is changed here. */
-    enum { RECORD = 88, KIND = 0, LENGTH = 1, FOLLOWER = 6, POSITION = FOLLOWER + 8 };
-    static const struct {
-        int at;
-        char byte;
-    } wrong[] = {{FOLLOWER, 0}, {FOLLOWER, 6}, {FOLLOWER, 8},  {FOLLOWER, 9}, {FOLLOWER, 0x7f},
-                 {LENGTH, 12},  {LENGTH, 14},  {LENGTH, 0x7f}, {POSITION, 0}, {POSITION, (char)0x80},
-                 {KIND, 0},     {KIND, 9},     {KIND, -1}};
+    enum { KIND = 0, LENGTH = 1, FOLLOWER = 6, POSITION = FOLLOWER + 8, SIZE = POSITION + 1 };
+    static const struct wrong_byte wrong[] = {{FOLLOWER, 0},    {FOLLOWER, 6},          {FOLLOWER, 8}, {FOLLOWER, 9},
+                                              {FOLLOWER, 0x7f}, {LENGTH, 12},           {LENGTH, 14},  {LENGTH, 0x7f},
+                                              {POSITION, 0},    {POSITION, (char)0x80}, {KIND, 0},     {KIND, 9},
+                                              {KIND, -1}};
     struct block_builder *b = begin(1, 8, 0);
     const struct record want = {
         .kind = RECORD_SKIP, .time = TIME, .uid = 1000, .type_no = 3, .follower = STR("views/a"), .position = 7};
-    block_put_record(b, &want);
-    assert_int_equal(block_finish(b), 0);
-    struct str key, value;
-    block_chunk(b, 0, &key, &value);
-    char *bytes = malloc(value.n);
-    memcpy(bytes, value.p, value.n);
-    assert_int_equal(value.n, RECORD + POSITION + 1);
-    assert_int_equal(bytes[RECORD + LENGTH], value.n - RECORD - 2);
-    assert_int_equal(bytes[RECORD + POSITION], 7);
-    assert_int_equal(record_of(bytes, value.n), 0);
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        char *at = bytes + RECORD + wrong[i].at, right = *at;
-        *at = wrong[i].byte;
-        if (record_of(bytes, value.n) != -EBADMSG)
-            fail_msg("byte %d of a skip may be %d", wrong[i].at, wrong[i].byte);
-        *at = right;
-    }
+    char *bytes = chunk_alone(b, &want, SIZE);
+    assert_int_equal(bytes[RECORD_AT + LENGTH], SIZE - 2);
+    assert_int_equal(bytes[RECORD_AT + POSITION], 7);
+    wrong_bytes_are_refused(bytes, SIZE, "a skip", wrong, sizeof wrong / sizeof *wrong);
     free(bytes);
     block_builder_free(b);
 }

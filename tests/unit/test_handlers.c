@@ -45,10 +45,7 @@ static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
     lib_domain_begin(&f->domain);
     lib_domain_put(&f->domain, "aggregates/account.lua", account);
-    lib_dir_make(f->l.dir);
-    f->l.options.durability = DURABILITY_OS;
-    f->l.options.domain = f->domain.dir;
-    f->l.options.ownership = (struct ownership){.uid = 1000, .gid = 100};
+    lib_store_begin(&f->l, f->domain.dir);
     lib_store_open(&f->l);
     *state = f;
     return 0;
@@ -56,9 +53,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     struct fixture *f = *state;
-    if (f->l.store)
-        store_close(f->l.store);
-    lib_dir_remove(f->l.dir);
+    lib_store_end(&f->l);
     lib_domain_end(&f->domain);
     free(f);
     return 0;

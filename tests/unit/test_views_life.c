@@ -86,12 +86,16 @@ static void a_changed_evolve_builds_what_follows_the_type_anew(void **state) {
 
 /* --- the barrier */
 
-static void a_barrier_can_run_out_of_time(void **state) {
-    struct fixture *f = *state;
-    struct answer a = {0};
+static void slow_view(struct fixture *f) {
     lib_domain_put(&f->domain, "views/slow.lua",
                    "return { on = { Was = function(v) for i = 1, 3000000 do v.i = i end end } }");
     reload(f);
+}
+
+static void a_barrier_can_run_out_of_time(void **state) {
+    struct fixture *f = *state;
+    struct answer a = {0};
+    slow_view(f);
     for (int i = 0; i < 30; i++)
         send(f, "1", "{\"key\":\"a\"}");
     sem_init(&a.came, 0, 0);
@@ -103,9 +107,7 @@ static void a_barrier_can_run_out_of_time(void **state) {
 static void who_waits_when_the_store_stops_is_told(void **state) {
     struct fixture *f = *state;
     struct answer a = {0};
-    lib_domain_put(&f->domain, "views/slow.lua",
-                   "return { on = { Was = function(v) for i = 1, 3000000 do v.i = i end end } }");
-    reload(f);
+    slow_view(f);
     for (int i = 0; i < 30; i++)
         send(f, "1", "{\"key\":\"a\"}");
     sem_init(&a.came, 0, 0);
@@ -124,9 +126,7 @@ static void *reload_on(void *store) {
 
 static void a_store_may_stop_while_its_domain_is_reloaded(void **state) {
     struct fixture *f = *state;
-    lib_domain_put(&f->domain, "views/slow.lua",
-                   "return { on = { Was = function(v) for i = 1, 3000000 do v.i = i end end } }");
-    reload(f);
+    slow_view(f);
     for (unsigned i = 1; i <= 20; i++) {
         for (int k = 0; k < 10; k++)
             send(f, "1", "{\"key\":\"a\",\"sum\":1}");
