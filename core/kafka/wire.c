@@ -22,6 +22,7 @@
 #include "clock.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -508,8 +509,21 @@ enum wire_outcome wire_send(struct wire_topic *t, const struct kafka_message *m,
 
 /* --- reading */
 
+/* Partitions are started one by one into a queue, without a group: there is nothing to share and no offset to keep. A
+ * client with a group asks for its coordinator, which has the broker make __consumer_offsets, wants a right to the
+ * group where rights are given, and aborts now and then when it is destroyed: giving up the coordinator, it looks for
+ * another broker among those that are ending (https://github.com/confluentinc/librdkafka/issues/3608, in all versions).
+ */
+struct reader_topic {
+    rd_kafka_topic_t *rk;
+    int32_t n; /* partitions started: 0 to n - 1 */
+};
+
 struct wire_reader {
     rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    struct reader_topic *topics;
+    size_t n_topics, n_topics_max;
     rd_kafka_message_t *message; /* given out */
     struct kafka_header *headers;
     size_t n_headers_max;
@@ -529,11 +543,11 @@ static void on_reader_log(const rd_kafka_t *rk, int level, const char *facility,
 }
 
 static const struct kafka_property reader_defaults[] = {
-    {"group.id", "esfs"}, /* assigning partitions wants one; no offset is stored in it */
     {"client.id", "esfs"},
 };
 
 static const struct kafka_property reader_fixed[] = {
+    {"group.id", ""},
     {"enable.auto.commit", "false"},
     {"enable.partition.eof", "true"},
     {"auto.offset.reset", "earliest"},
@@ -556,31 +570,43 @@ static int reader_open(struct wire_reader *r, const struct kafka_properties *pro
     if (e < 0)
         rd_kafka_conf_destroy(conf);
     else
-        rd_kafka_poll_set_consumer(r->rk);
+        r->queue = rd_kafka_queue_new(r->rk);
     return e;
 }
 
-static int partitions_add(struct wire_reader *r, const char *topic, rd_kafka_topic_partition_list_t *list, bool *there,
-                          struct err *err) {
+/* Its partitions, 0 when there is no such topic. */
+static int partitions_ask(struct wire_reader *r, rd_kafka_topic_t *rk, struct err *err) {
     const struct rd_kafka_metadata *m;
-    rd_kafka_topic_t *rk = rd_kafka_topic_new(r->rk, topic, NULL);
-    if (!rk)
-        return err_set(err, EINVAL, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+    const char *name = rd_kafka_topic_name(rk);
     rd_kafka_resp_err_t e = rd_kafka_metadata(r->rk, 0, rk, &m, READ_MS);
-    rd_kafka_topic_destroy(rk);
     if (e) {
         rd_kafka_poll(r->rk, 0);
-        return err_set(err, errno_of(e), "topic %s: %s", topic,
-                       r->trouble.code ? r->trouble.text : rd_kafka_err2str(e));
+        return err_set(err, errno_of(e), "topic %s: %s", name, r->trouble.code ? r->trouble.text : rd_kafka_err2str(e));
     }
-    const struct rd_kafka_metadata_topic *found = &m->topics[0];
-    for (int i = 0; m->topic_cnt == 1 && !found->err && i < found->partition_cnt; i++)
-        rd_kafka_topic_partition_list_add(list, topic, found->partitions[i].id)->offset = RD_KAFKA_OFFSET_BEGINNING;
-    e = m->topic_cnt == 1 ? found->err : RD_KAFKA_RESP_ERR_NO_ERROR;
-    *there = m->topic_cnt == 1 && !e;
+    int n = m->topic_cnt == 1 && !m->topics[0].err ? m->topics[0].partition_cnt : 0;
+    e = m->topic_cnt == 1 ? m->topics[0].err : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_metadata_destroy(m);
     if (e && e != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        return err_set(err, errno_of(e), "topic %s: %s", topic, rd_kafka_err2str(e));
+        return err_set(err, errno_of(e), "topic %s: %s", name, rd_kafka_err2str(e));
+    return n;
+}
+
+static int topic_start(struct wire_reader *r, const char *name, bool *there, struct err *err) {
+    if (!ARRAY_ROOM(r->topics, r->n_topics, r->n_topics_max))
+        return err_set(err, ENOMEM, "out of memory");
+    struct reader_topic *t = &r->topics[r->n_topics];
+    *t = (struct reader_topic){.rk = rd_kafka_topic_new(r->rk, name, NULL)};
+    if (!t->rk)
+        return err_set(err, EINVAL, "topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+    r->n_topics++;
+    int n = partitions_ask(r, t->rk, err);
+    if (n < 0)
+        return n;
+    *there = n > 0;
+    for (; t->n < n; t->n++, r->left++)
+        if (rd_kafka_consume_start_queue(t->rk, t->n, RD_KAFKA_OFFSET_BEGINNING, r->queue) < 0)
+            return err_set(err, EIO, "topic %s, partition %" PRId32 ": %s", name, t->n,
+                           rd_kafka_err2str(rd_kafka_last_error()));
     return 0;
 }
 
@@ -590,14 +616,9 @@ int wire_reader_new(struct wire_reader **out, const struct kafka_properties *pro
     struct wire_reader *r = calloc(1, sizeof *r);
     if (!r)
         return err_set(err, ENOMEM, "out of memory");
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     int e = reader_open(r, properties, err);
     for (size_t i = 0; e == 0 && i < n; i++)
-        e = partitions_add(r, topics[i], list, there ? &there[i] : &one, err);
-    r->left = (size_t)list->cnt;
-    if (e == 0 && r->left > 0)
-        rd_kafka_assign(r->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
+        e = topic_start(r, topics[i], there ? &there[i] : &one, err);
     if (e < 0)
         wire_reader_free(r);
     else
@@ -615,8 +636,16 @@ void wire_reader_free(struct wire_reader *r) {
     if (!r)
         return;
     message_give_back(r);
+    for (struct reader_topic *t = r->topics; t < r->topics + r->n_topics; t++) {
+        while (t->n > 0)
+            rd_kafka_consume_stop(t->rk, --t->n);
+        rd_kafka_topic_destroy(t->rk);
+    }
+    if (r->queue)
+        rd_kafka_queue_destroy(r->queue);
     if (r->rk)
-        rd_kafka_destroy_flags(r->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        rd_kafka_destroy(r->rk);
+    free(r->topics);
     free(r->headers);
     free(r);
 }
@@ -642,7 +671,8 @@ static int headers_read(struct wire_reader *r, struct wire_record *out) {
 static int reader_wait(struct wire_reader *r, struct err *err) {
     uint64_t until = clock_ms() + READ_MS;
     while (r->left > 0) {
-        r->message = rd_kafka_consumer_poll(r->rk, POLL_MS);
+        rd_kafka_poll(r->rk, 0);
+        r->message = rd_kafka_consume_queue(r->queue, POLL_MS);
         if (r->message && !r->message->err)
             return 0;
         rd_kafka_resp_err_t e = r->message ? r->message->err : RD_KAFKA_RESP_ERR_NO_ERROR;

@@ -5,6 +5,7 @@ ESFS_KAFKA_LONG=1: 20 kills of the broker and 50 of the daemon, instead of 1 and
 instead of 4 seconds."""
 
 import base64
+import json
 import os
 import random
 import re
@@ -760,6 +761,19 @@ def test_verify_names_the_first_fault(publish, broker):
     rc, said = verdict("foreign", [one, {**two, "headers": []}, two, three,
                                    with_header(four, "ce_id", "somebody-else"), four])
     assert rc == 0 and "2 messages of others" in said
+
+
+def test_verify_needs_no_consumer_group(publish, broker):
+    """Whoever asks the broker for a group's coordinator has it make the topic of the groups' offsets. And librdkafka aborts
+    when a client is destroyed in the instant in which its connection to the coordinator is given up
+    (github.com/confluentinc/librdkafka/issues/3608)."""
+    p = publish()
+    p.daemon.append("", *[event("order/1", i) for i in range(4)])
+    p.caught_up()
+    p.verified()
+    done = lib.run(["kcat", "-L", "-J", "-b", broker.address], timeout=60)
+    topics = [topic["topic"] for topic in json.loads(done.out)["topics"]]
+    assert p.topic("order") in topics and "__consumer_offsets" not in topics, topics
 
 
 def test_verify_and_seek_say_what_they_want(publish, broker):

@@ -51,6 +51,8 @@ struct test {
     struct lib_store l;
     struct kafka_options kafka;
     char brokers[200];
+    char config_dir[LIB_PATH]; /* where a store's own directory may hold nothing else */
+    char config[2 * LIB_PATH];
 };
 
 static inline void told(void *arg, int priority, const char *line) {
@@ -64,6 +66,8 @@ static inline void test_begin(struct test *t, int brokers) {
     cluster_start(&t->cluster, brokers);
     snprintf(t->brokers, sizeof t->brokers, "%s", rd_kafka_mock_cluster_bootstraps(t->cluster.mock));
     lib_dir_make(t->l.dir);
+    lib_dir_make(t->config_dir);
+    snprintf(t->config, sizeof t->config, "%s", lib_path(t->config_dir, "properties"));
     t->kafka.brokers = t->brokers;
     t->kafka.flush_seconds = 10;
     t->l.options.durability = DURABILITY_OS;
@@ -76,6 +80,12 @@ static inline void test_end(struct test *t) {
         lib_store_close(&t->l);
     cluster_stop(&t->cluster);
     lib_dir_remove(t->l.dir);
+    lib_dir_remove(t->config_dir);
+}
+
+static inline void properties(struct test *t, const char *text) {
+    lib_file_write(t->config_dir, "properties", text, strlen(text));
+    t->kafka.config = t->config;
 }
 
 /* n events of order/0, order/1 ... in turn, `first` first. */

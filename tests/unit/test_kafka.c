@@ -100,19 +100,17 @@ static void properties_that_librdkafka_does_not_know_are_refused(void **state) {
     struct test t;
     struct err err = {0};
     test_begin(&t, 1);
-    lib_file_write("/tmp", "esfs-unit-kafka-properties", "no.such.thing=1\n", 16);
-    t.kafka.config = "/tmp/esfs-unit-kafka-properties";
+    properties(&t, "no.such.thing=1\n");
     assert_int_equal(store_open(&t.l.store, t.l.dir, &t.l.options, &err), -EINVAL);
     assert_non_null(strstr(err.text, "No such configuration property: \"no.such.thing\""));
     t.kafka.brokers = NULL;
-    lib_file_write("/tmp", "esfs-unit-kafka-properties", "linger.ms=1\n", 12);
+    properties(&t, "linger.ms=1\n");
     assert_int_equal(store_open(&t.l.store, t.l.dir, &t.l.options, &err), -EINVAL);
     assert_non_null(strstr(err.text, "no brokers are named there"));
     t.kafka.brokers = t.brokers;
-    lib_file_write("/tmp", "esfs-unit-kafka-properties", "bootstrap.servers=a\n", 20);
+    properties(&t, "bootstrap.servers=a\n");
     assert_int_equal(store_open(&t.l.store, t.l.dir, &t.l.options, &err), -EINVAL);
     assert_non_null(strstr(err.text, "names brokers too"));
-    unlink("/tmp/esfs-unit-kafka-properties");
     test_end(&t);
 }
 
@@ -229,15 +227,11 @@ static void a_full_queue_is_waited_for(void **state) {
     (void)state;
     struct test t;
     test_begin(&t, 1);
-    lib_file_write(t.l.dir, "../esfs-unit-kafka-queue", "queue.buffering.max.messages=10\nlinger.ms=0\n", 44);
-    char path[2 * LIB_PATH];
-    snprintf(path, sizeof path, "%s", lib_path(t.l.dir, "../esfs-unit-kafka-queue"));
-    t.kafka.config = path;
+    properties(&t, "queue.buffering.max.messages=10\nlinger.ms=0\n");
     lib_store_open(&t.l);
     append(&t, 0, 1000, 7);
     WAIT_UNTIL(&t, has_arrived(&t, 1000));
     assert_all_there(&t, 1000, 0);
-    unlink(path);
     test_end(&t);
 }
 
