@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.when == "call":
-        item.passed = report.passed
+    if report.when == "call" or report.skipped:
+        item.ended_well = not report.failed
 
 
 def pytest_sessionfinish():
@@ -62,9 +62,8 @@ def place(request):
     path = tempfile.mkdtemp(prefix=f"esfs-{request.node.name.split('[')[0][:60]}-")
     os.chmod(path, 0o755)
     yield path
-    if getattr(request.node, "passed", False) and not lib_daemon.mounts_below(path):
+    if getattr(request.node, "ended_well", False) and not lib_daemon.mounts_below(path):
         shutil.rmtree(path, ignore_errors=True)
-
 
 
 @pytest.fixture
