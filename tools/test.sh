@@ -85,31 +85,31 @@ check() {
   count "$log.json"
 }
 
-# Tests of a mount wait for it more than they compute.
-mounts_at_once=$((2 * $(nproc)))
+# Tests wait more than they compute: for a mount, a broker, a thread's turn.
+at_once=$((2 * $(nproc)))
 
 part_gate() {
   build gcc --buildtype=release -Dbench=true || return 0
-  check gcc --suite lint --suite unit
+  check gcc --num-processes "$at_once" --suite lint --suite unit
 }
 
 part_fs() {
   build gcc --buildtype=release -Dbench=true || return 0
   local more=(--suite crash --suite faults --suite kafka)
   [ -z "$quick" ] || more=()
-  check gcc --num-processes "$mounts_at_once" --suite fs "${more[@]}"
+  check gcc --num-processes "$at_once" --suite fs "${more[@]}"
 }
 
 part_asan() {
   CC=clang CXX=clang++ build asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
     -Dbench=true -Dfuzz=true || return 0
   ESFS_CYCLES=$((ESFS_CYCLES < 10 ? ESFS_CYCLES : 10)) check asan --timeout-multiplier 3 \
-    --num-processes "$mounts_at_once" --suite unit --suite fuzz --suite fs --suite crash --suite faults
+    --num-processes "$at_once" --suite unit --suite fuzz --suite fs --suite crash --suite faults
 }
 
 part_tsan() {
   build tsan --buildtype=debugoptimized -Db_sanitize=thread || return 0
-  check tsan --timeout-multiplier 3 --suite threads --num-processes "$mounts_at_once"
+  check tsan --timeout-multiplier 3 --suite threads --num-processes "$at_once"
 }
 
 packages_install "${build_packages[@]}" "${test_packages[@]}"
