@@ -1,5 +1,6 @@
 #include "kafka_message.h"
 
+#include "buf.h"
 #include "json.h"
 
 #include <errno.h>
@@ -107,11 +108,11 @@ static int make_binary(struct kafka_message *m, const struct event *e, size_t pa
     return r < 0 ? r : add_meta(m, e, arena, parser);
 }
 
-static int make_structured(struct kafka_message *m, const struct event *e, size_t part, struct arena *arena) {
+/* The line with `-<part>` behind its id. */
+static int put_line(struct kafka_message *m, const struct event *e, size_t part, struct arena *arena) {
     size_t n = event_size(e), before = strlen(KAFKA_STRUCTURED_ID) + EVENT_ID_CHARS;
     char number[PART_CHARS], *line = arena_alloc(arena, n + PART_CHARS);
-    m->headers = arena_alloc(arena, sizeof *m->headers);
-    if (!line || !m->headers)
+    if (!line)
         return -ENOMEM;
     event_render(e, line);
     size_t more = put_part(number, part);
@@ -120,8 +121,23 @@ static int make_structured(struct kafka_message *m, const struct event *e, size_
         memcpy(line + before, number, more);
     }
     m->value = (struct str){line, n + more - 1};
-    add(m, "content-type", STR(KAFKA_STRUCTURED_TYPE));
     return 0;
+}
+
+/* The key stands in front of the meta, as among the headers. */
+static int make_structured(struct kafka_message *m, const struct event *e, size_t part, struct arena *arena) {
+    struct buf meta = {0};
+    struct event keyed = *e;
+    m->headers = arena_alloc(arena, sizeof *m->headers);
+    buf_put_text(&meta, ",\"partitionkey\":");
+    buf_put_json_string(&meta, e->aggregate_id);
+    buf_put_str(&meta, e->meta);
+    keyed.meta = buf_str(&meta);
+    int r = meta.oom || !m->headers ? -ENOMEM : put_line(m, &keyed, part, arena);
+    buf_free(&meta);
+    if (r == 0)
+        add(m, "content-type", STR(KAFKA_STRUCTURED_TYPE));
+    return r;
 }
 
 int kafka_message_make(struct kafka_message *out, const struct event *e, size_t part, bool structured,

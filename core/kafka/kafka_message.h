@@ -1,8 +1,9 @@
 /* An event as a message of Kafka: CloudEvents 1.0, Kafka protocol binding.
  *
  * Binary: a header `ce_<attribute>` for every attribute of the event's line and for `partitionkey`, `content-type` for
- * datacontenttype, and the data's bytes, as they are stored, as the value. Structured: the line without its newline as
- * the value. The key is the aggregate's id. The same event makes the same message for ever. */
+ * datacontenttype, and the data's bytes, as they are stored, as the value. Structured: the line without its newline,
+ * with `partitionkey` behind `uid`, as the value. The key is the aggregate's id, and so is partitionkey (CloudEvents'
+ * partitioning extension wants the key in the event too). The same event makes the same message for ever. */
 #ifndef ESFS_KAFKA_MESSAGE_H
 #define ESFS_KAFKA_MESSAGE_H
 

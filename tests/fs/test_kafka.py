@@ -136,13 +136,15 @@ def test_a_binary_message_has_a_header_for_each_attribute(publish, broker):
     assert m["key"] == "Zürich 1"
 
 
-def test_a_structured_message_is_the_line(publish, broker):
+def test_a_structured_message_is_the_line_and_its_partitionkey(publish, broker):
     p = publish("kafka-mode=structured")
-    p.daemon.append("", event("order/1", 1, meta={"tenant": "acme"}))
+    p.daemon.append("", event('order/a"1', 1, meta={"tenant": "acme"}))
     p.caught_up()
     [m] = broker.messages(p.topic("order"))
-    assert m["payload"].encode() + b"\n" == p.daemon.lines("log.ndjson")[0]
-    assert m["headers"] == [("content-type", "application/cloudevents+json")] and m["key"] == "1"
+    [line] = p.daemon.lines("log.ndjson")
+    more = rb',"uid":0,"partitionkey":"a\"1","tenant":'
+    assert m["payload"].encode() + b"\n" == line.replace(b',"uid":0,"tenant":', more) != line
+    assert m["headers"] == [("content-type", "application/cloudevents+json")] and m["key"] == 'a"1'
     p.verified()
 
 
@@ -166,6 +168,7 @@ def test_the_cloudevents_sdk_reads_both_modes(publish, broker):
         assert (lib.strict(data) if isinstance(data, bytes) else data) == ours["data"]
         for name in ("id", "source", "type", "subject", "time", "specversion", "tenant", "commandid", "position"):
             assert theirs[name] == ours[name], name
+        assert theirs["partitionkey"] == m["key"] == ours["subject"]
         p.daemon.stop()
 
 

@@ -311,16 +311,23 @@ static void a_binary_message_has_a_header_for_each_attribute(void **state) {
     arena_free(&arena);
 }
 
-static void a_structured_message_is_the_line(void **state) {
+static void a_structured_message_is_the_line_and_its_partitionkey(void **state) {
     (void)state;
     struct arena arena = {0};
     struct kafka_message m;
     struct event e = the_event();
-    char line[1000];
+    e.meta = STR(",\"tenant\":\"acme\"");
+    char line[1000], *want;
+    const char *more = ",\"partitionkey\":\"10 01\"";
     size_t n = (size_t)(event_render(&e, line) - line);
+    char *behind = memmem(line, n, ",\"tenant\":", 10);
+    assert_non_null(behind);
+    assert_true(asprintf(&want, "%.*s%s%.*s", (int)(behind - line), line, more, (int)(line + n - 1 - behind), behind) >
+                0);
     assert_int_equal(kafka_message_make(&m, &e, 0, true, &arena, NULL), 0);
-    assert_true(str_eq(m.value, (struct str){line, n - 1}));
+    assert_true(str_eq(m.value, (struct str){want, strlen(want)}));
     assert_true(str_eq(m.key, e.aggregate_id));
+    free(want);
     assert_headers(&m, "content-type=application/cloudevents+json\n");
     arena_free(&arena);
 }
@@ -409,7 +416,7 @@ int main(void) {
         cmocka_unit_test(a_file_of_properties_is_read_as_librdkafka_would),
         cmocka_unit_test(properties_that_would_lose_or_reorder_are_refused),
         cmocka_unit_test(a_binary_message_has_a_header_for_each_attribute),
-        cmocka_unit_test(a_structured_message_is_the_line),
+        cmocka_unit_test(a_structured_message_is_the_line_and_its_partitionkey),
         cmocka_unit_test(the_cursor_is_the_position_up_to_which_all_are_done),
         cmocka_unit_test(the_shelf_knows_the_first_of_each_aggregate),
     };
