@@ -229,7 +229,7 @@ void consumer_config_unref(struct consumer_config *c) {
 
 /* --- which events */
 
-static bool types_hold(const struct consumer_config *c, struct str type) {
+bool consumer_config_has_type(const struct consumer_config *c, struct str type) {
     return c->n_types == 0 || bsearch(&type, c->types, c->n_types, sizeof *c->types, type_compare);
 }
 
@@ -273,7 +273,7 @@ static bool type_selected(struct selection *s, struct index *ix, uint32_t no) {
         return true;
     if (no < s->n && s->types[no] != VERDICT_UNKNOWN)
         return s->types[no] == VERDICT_YES;
-    bool yes = types_hold(s->config, index_type_name(ix, no));
+    bool yes = consumer_config_has_type(s->config, index_type_name(ix, no));
     if (no >= s->n) {
         size_t n = no + 64;
         uint8_t *types = realloc(s->types, n);

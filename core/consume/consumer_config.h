@@ -34,6 +34,8 @@ int consumer_config_read(struct consumer_config **out, struct json_parser *parse
 struct consumer_config *consumer_config_ref(struct consumer_config *c);
 void consumer_config_unref(struct consumer_config *c); /* NULL is fine */
 
+bool consumer_config_has_type(const struct consumer_config *c, struct str type); /* as far as `types` says */
+
 /* Calls `visit` with each aggregate type that its events can be of; once with an empty name when that is any. Stops at
  * the first false and gives that. */
 typedef bool consumer_config_visit(void *arg, struct str type);

@@ -68,12 +68,17 @@ static int config_parse(struct consumer *c, struct str json, struct consumer_con
 
 static int event_check(const struct domain *d, const struct consumer_config *config,
                        const struct consumer_config_event *e, struct err *err) {
+    if (e->type.n && !consumer_config_has_type(config, e->type))
+        return err_set(err, EINVAL, "`types` leaves out the type %.*s of %.*s/%.*s", (int)e->type.n, e->type.p,
+                       (int)e->type.n, e->type.p, (int)e->event.n, e->event.p);
+    if (!d)
+        return 0;
     return e->type.n ? domain_names_check(d, e->type, e->event, err)
                      : domain_event_check(d, config->types, config->n_types, e->event, err);
 }
 
-/* A name that the domain does not have would choose nothing, for ever. What is stored is not asked again: it stays
- * when a reload takes a type away. */
+/* A name that the domain does not have would choose nothing, for ever, and so would an event of a type left out. What
+ * is stored is not asked again: it stays when a reload takes a type away. */
 static int names_check(struct consumer *c, const struct consumer_config *config, struct err *err) {
     struct domain *d = store_domain(c->all->store);
     struct err why = {0};
@@ -83,7 +88,7 @@ static int names_check(struct consumer *c, const struct consumer_config *config,
         r = domain_names_check(d, config->types[i], STR(""), &why);
     if (r == 0)
         member = "events";
-    for (size_t i = 0; d && r == 0 && i < config->n_events; i++)
+    for (size_t i = 0; r == 0 && i < config->n_events; i++)
         r = event_check(d, config, &config->events[i], &why);
     domain_unref(d);
     return r < 0 ? err_set(err, -r, "`%s`: %s", member, why.text) : 0;

@@ -87,6 +87,17 @@ def test_a_config_is_decided_in_the_write(mount):
     assert error_of(write, config, b'{"types":["' + b"x" * 70000) == "EMSGSIZE"
 
 
+def test_a_config_takes_no_event_of_a_type_that_it_leaves_out(mount):
+    """It would be given nothing of it, for ever. With a domain or without."""
+    path = consumer(mount, "c", types=["order"])
+    for events in ["loan/LoanMade"], ["order/OrderPlaced", "loan/LoanMade"]:
+        assert error_of(lambda: configure(path, types=["order", "stock"], events=events)) == "EINVAL"
+        said = lib_domain.last_error(mount)
+        assert said["error"] == "`events`: `types` leaves out the type loan of loan/LoanMade"
+    configure(path, events=["loan/LoanMade"])
+    configure(path, types=["order", "loan"], events=["loan/LoanMade", "OrderPlaced"])
+
+
 LIBRARY = {
     "aggregates/book.lua": """return {
   commands = { Lend = { decide = function(s, c) return event("BookLent", c.data) end } },
