@@ -131,6 +131,8 @@ static int query_keys(lua_State *L) {
     struct str view = text_of(L, 1, "keys", what);
     if (!lua_isnil(L, 2))
         prefix = text_of(L, 2, "keys", what);
+    if (!utf8_is_valid(prefix.p, prefix.n)) /* the half of a character begins no key */
+        luaL_error(L, "q.keys(): what keys begin with is no UTF-8");
     int64_t since = script_time();
     int rc = query->source->keys(query->source->arg, view, prefix, &query->text, &err);
     script_time_forgive(L, since);

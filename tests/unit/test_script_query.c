@@ -200,6 +200,7 @@ static void keys_can_be_asked_for(void **state) {
     assert_query_fails(w, "a.keys('other')", "q.keys(\"other\"): there is no view other");
     assert_query_fails(w, "a.keys()", "q.keys() takes the name of a view");
     assert_query_fails(w, "a.keys('by_customer', 7)", "q.keys() takes the name of a view, and what keys begin with");
+    assert_query_fails(w, "a.keys('by_customer', ('\u00fc'):sub(1, 1))", "q.keys(): what keys begin with is no UTF-8");
 }
 
 static void states_can_be_asked_for(void **state) {
