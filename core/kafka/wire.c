@@ -636,7 +636,8 @@ void wire_reader_free(struct wire_reader *r) {
     if (!r)
         return;
     message_give_back(r);
-    for (struct reader_topic *t = r->topics; t < r->topics + r->n_topics; t++) {
+    for (size_t i = 0; i < r->n_topics; i++) {
+        struct reader_topic *t = &r->topics[i];
         while (t->n > 0)
             rd_kafka_consume_stop(t->rk, --t->n);
         rd_kafka_topic_destroy(t->rk);
