@@ -73,43 +73,41 @@ build() {
   ninja -C "$dir" --quiet || { fault "the build of $dir"; return 1; }
 }
 
-# check DIR ARGUMENT...: meson test
+# check DIR ARGUMENT...: meson test. Tests wait more than they compute: for a mount, a broker, a thread's turn.
 check() {
   local dir=build/$1 log
   shift
   say "testing $dir: $*"
   log="$*" && log=${log//--/} && log=$dir/meson-logs/${log//[!a-z0-9]/-}
   rm -f "$log.json"
-  meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$(basename "$log")" "$@" || true
+  meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$(basename "$log")" \
+    --num-processes $((2 * $(nproc))) "$@" || true
   [ -f "$log.json" ] || { fault "meson test $* wrote no log"; return; }
   count "$log.json"
 }
 
-# Tests wait more than they compute: for a mount, a broker, a thread's turn.
-at_once=$((2 * $(nproc)))
-
 part_gate() {
   build gcc --buildtype=release -Dbench=true || return 0
-  check gcc --num-processes "$at_once" --suite lint --suite unit
+  check gcc --suite lint --suite unit
 }
 
 part_fs() {
   build gcc --buildtype=release -Dbench=true || return 0
   local more=(--suite crash --suite faults --suite kafka)
   [ -z "$quick" ] || more=()
-  check gcc --num-processes "$at_once" --suite fs "${more[@]}"
+  check gcc --suite fs "${more[@]}"
 }
 
 part_asan() {
   CC=clang CXX=clang++ build asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
     -Dbench=true -Dfuzz=true || return 0
   ESFS_CYCLES=$((ESFS_CYCLES < 10 ? ESFS_CYCLES : 10)) check asan --timeout-multiplier 3 \
-    --num-processes "$at_once" --suite unit --suite fuzz --suite fs --suite crash --suite faults
+    --suite unit --suite fuzz --suite fs --suite crash --suite faults
 }
 
 part_tsan() {
   build tsan --buildtype=debugoptimized -Db_sanitize=thread || return 0
-  check tsan --timeout-multiplier 3 --suite threads --num-processes "$at_once"
+  check tsan --timeout-multiplier 3 --suite threads
 }
 
 packages_install "${build_packages[@]}" "${test_packages[@]}"

@@ -583,8 +583,9 @@ static int partitions_ask(struct wire_reader *r, rd_kafka_topic_t *rk, struct er
         rd_kafka_poll(r->rk, 0);
         return err_set(err, errno_of(e), "topic %s: %s", name, r->trouble.code ? r->trouble.text : rd_kafka_err2str(e));
     }
-    int n = m->topic_cnt == 1 && !m->topics[0].err ? m->topics[0].partition_cnt : 0;
-    e = m->topic_cnt == 1 ? m->topics[0].err : RD_KAFKA_RESP_ERR_NO_ERROR;
+    const struct rd_kafka_metadata_topic *found = m->topic_cnt == 1 ? &m->topics[0] : NULL;
+    int n = found && !found->err ? found->partition_cnt : 0;
+    e = found ? found->err : RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_metadata_destroy(m);
     if (e && e != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         return err_set(err, errno_of(e), "topic %s: %s", name, rd_kafka_err2str(e));
@@ -672,10 +673,10 @@ static int headers_read(struct wire_reader *r, struct wire_record *out) {
 static int reader_wait(struct wire_reader *r, struct err *err) {
     uint64_t until = clock_ms() + READ_MS;
     while (r->left > 0) {
-        rd_kafka_poll(r->rk, 0);
         r->message = rd_kafka_consume_queue(r->queue, POLL_MS);
         if (r->message && !r->message->err)
             return 0;
+        rd_kafka_poll(r->rk, 0);
         rd_kafka_resp_err_t e = r->message ? r->message->err : RD_KAFKA_RESP_ERR_NO_ERROR;
         message_give_back(r);
         if (e == RD_KAFKA_RESP_ERR__PARTITION_EOF)

@@ -5,7 +5,6 @@ ESFS_KAFKA_LONG=1: 20 kills of the broker and 50 of the daemon, instead of 1 and
 instead of 4 seconds."""
 
 import base64
-import json
 import os
 import random
 import re
@@ -775,7 +774,7 @@ def test_verify_needs_no_consumer_group(publish, broker):
     p.caught_up()
     p.verified()
     done = lib.run(["kcat", "-L", "-J", "-b", broker.address], timeout=60)
-    topics = [topic["topic"] for topic in json.loads(done.out)["topics"]]
+    topics = [topic["topic"] for topic in lib.strict(done.out)["topics"]]
     assert p.topic("order") in topics and "__consumer_offsets" not in topics, topics
 
 

@@ -67,7 +67,6 @@ static inline void test_begin(struct test *t, int brokers) {
     snprintf(t->brokers, sizeof t->brokers, "%s", rd_kafka_mock_cluster_bootstraps(t->cluster.mock));
     lib_dir_make(t->l.dir);
     lib_dir_make(t->config_dir);
-    snprintf(t->config, sizeof t->config, "%s", lib_path(t->config_dir, "properties"));
     t->kafka.brokers = t->brokers;
     t->kafka.flush_seconds = 10;
     t->l.options.durability = DURABILITY_OS;
@@ -85,6 +84,7 @@ static inline void test_end(struct test *t) {
 
 static inline void properties(struct test *t, const char *text) {
     lib_file_write(t->config_dir, "properties", text, strlen(text));
+    snprintf(t->config, sizeof t->config, "%s", lib_path(t->config_dir, "properties"));
     t->kafka.config = t->config;
 }
 
